@@ -1,0 +1,1 @@
+"""What a run is, as plain data. Imports no torch, so config errors are instant."""

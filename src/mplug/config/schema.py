@@ -1,0 +1,202 @@
+"""The fields of a run: model, data, objectives, optimiser and schedule. Unknown fields are refused."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+
+class Frozen(BaseModel):
+    """Immutable settings; a field that does not exist is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class VisionConfig(Frozen):
+    """A CLIP-style vision transformer."""
+
+    image_size: PositiveInt
+    patch_size: PositiveInt
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+    num_heads: PositiveInt
+    intermediate_size: PositiveInt
+    stem: Literal["patch", "convolution"] = "patch"
+    stem_channels: tuple[PositiveInt, ...] = ()
+    layer_norm_eps: float = 1e-5
+    dropout: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
+            )
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+            )
+        if self.stem == "convolution" and 2 ** len(self.stem_channels) != self.patch_size:
+            raise ValueError(
+                f"a convolution stem halves the image once per channel: stem_channels "
+                f"{list(self.stem_channels)} gives stride {2 ** len(self.stem_channels)}, "
+                f"patch_size says {self.patch_size}"
+            )
+        return self
+
+
+class TextConfig(Frozen):
+    """Sizes shared by the BERT-style text encoder, the fusion network and the decoder."""
+
+    vocab_size: PositiveInt
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+    num_heads: PositiveInt
+    intermediate_size: PositiveInt
+    max_positions: PositiveInt
+    layer_norm_eps: float = 1e-12
+    dropout: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+            )
+        return self
+
+
+class FusionConfig(Frozen):
+    """The cross-modal skip-connected network: where it connects, and what becomes of the image."""
+
+    num_layers: PositiveInt
+    connected_at: tuple[int, ...]
+    image_update: Literal["replace", "add"] = "replace"
+
+    @model_validator(mode="after")
+    def _places_exist(self) -> Self:
+        wrong = [place for place in self.connected_at if not 0 <= place < self.num_layers]
+        if wrong:
+            raise ValueError(f"connected_at {wrong} is outside the {self.num_layers} layers")
+        return self
+
+
+class DecoderConfig(Frozen):
+    """The causal text decoder; its widths are the text encoder's."""
+
+    num_layers: PositiveInt
+
+
+class MPlugConfig(Frozen):
+    """One mPLUG model."""
+
+    vision: VisionConfig
+    text: TextConfig
+    fusion: FusionConfig
+    decoder: DecoderConfig
+    embed_dim: PositiveInt = 256
+    image_pooling: Literal["class", "max"] = "class"
+    temperature: float = Field(default=0.07, gt=0)
+
+
+class GenerationConfig(Frozen):
+    """How text is decoded; kept beside the weights."""
+
+    beams: PositiveInt = 5
+    min_tokens: int = Field(default=1, ge=0)
+    max_tokens: PositiveInt = 25
+    length_exponent: float = 0.6
+
+
+class ScenesConfig(Frozen):
+    """A world of composed scenes, drawn afresh from a seed."""
+
+    concepts: PositiveInt = 60
+    min_objects: PositiveInt = 1
+    max_objects: PositiveInt = 2
+    object_scale: float = Field(default=1.3, gt=0)
+    artists: tuple[str, ...] = ("noto", "twemoji")
+    validation_artists: tuple[str, ...] = ("emojione",)
+    held_out_pairs: int = Field(default=600, ge=0)
+    seed: int = 0
+
+
+class DataConfig(Frozen):
+    """Where examples come from: record files, or scenes rendered as they are asked for."""
+
+    train: str | None = None
+    validation: str | None = None
+    scenes: ScenesConfig | None = None
+    tokenizer: str | None = None
+    vocab_size: PositiveInt = 8000
+    max_words: PositiveInt = 30
+    augment: Literal["none", "pretrain", "finetune"] = "pretrain"
+    shuffle_captions: bool = False
+    max_bad_share: float = Field(default=0.01, ge=0, le=1)
+    workers: int = Field(default=0, ge=0)
+    validation_examples: PositiveInt = 512
+
+
+class Term(Frozen):
+    """One objective's weight in the sum, and how often it runs (every step, every second, ...)."""
+
+    weight: float = Field(default=1.0, ge=0)
+    every: PositiveInt = 1
+    offset: int = Field(default=0, ge=0)
+
+
+class ObjectivesConfig(Frozen):
+    """The four objectives of pretraining, their teacher and queues, and the auxiliary tag loss."""
+
+    itc: Term = Term()
+    itm: Term = Term()
+    mlm: Term = Term()
+    prefix_lm: Term = Term()
+    tags: Term = Term(weight=0.0)
+    queue_size: int = Field(default=65536, ge=0)
+    momentum: float = Field(default=0.995, ge=0, le=1)
+    distillation: float = Field(default=0.4, ge=0, le=1)
+    distillation_ramp_steps: int = Field(default=1000, ge=0)
+    mask_share: float = Field(default=0.15, gt=0, le=1)
+    empty_prefix_share: float = Field(default=0.25, ge=0.25, le=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+
+class OptimConfig(Frozen):
+    """AdamW with two learning rates, warm-up and cosine, all counted in steps."""
+
+    steps: PositiveInt
+    batch_size: PositiveInt
+    accumulate: PositiveInt = 1
+    lr: float = Field(default=1e-4, gt=0)
+    vision_lr: float | None = None
+    warmup_steps: int = Field(default=1000, ge=0)
+    final_lr_share: float = Field(default=0.01, ge=0, le=1)
+    weight_decay: float = Field(default=0.02, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float = Field(default=1.0, gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class TrainConfig(Frozen):
+    """What happens around the steps: logging, evaluation, checkpoints, randomness."""
+
+    seed: int = 0
+    log_every: PositiveInt = 20
+    blind_every: PositiveInt = 200
+    evaluate_every: PositiveInt = 1000
+    save_every: PositiveInt = 1000
+    keep: PositiveInt = 2
+
+
+class RunConfig(Frozen):
+    """Everything that decides a run's numbers."""
+
+    name: str
+    task: Literal["pretrain", "caption"]
+    model: MPlugConfig
+    data: DataConfig
+    optim: OptimConfig
+    train: TrainConfig = TrainConfig()
+    objectives: ObjectivesConfig = ObjectivesConfig()
+    generation: GenerationConfig = GenerationConfig()
+    start_from: str | None = None

@@ -1,0 +1,1 @@
+"""Compositions that turn tensors into tensors."""

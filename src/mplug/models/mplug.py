@@ -1,0 +1,124 @@
+"""mPLUG: an image encoder, a text encoder, a skip-connected fusion and a decoder.
+
+Li et al., "mPLUG: Effective and Efficient Vision-Language Learning by Cross-modal
+Skip-connections" (arXiv 2205.12005), section 3.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from mplug.config.schema import MPlugConfig
+from mplug.models.decoder import TextDecoder
+from mplug.models.heads import ClassPooling, LanguageModelHead, MaxPooling, VisualProjection
+from mplug.models.text import TextEncoder
+from mplug.models.vision import VisionTransformer
+from mplug.nn.fusion import skip_connected
+
+Image = Float[Tensor, "batch patches dim"]
+Text = Float[Tensor, "batch words dim"]
+Ids = Int[Tensor, "batch words"]
+TextMask = Bool[Tensor, "batch words"]
+
+VISUAL_PROJECTION_EPS = 1e-12  # the released model's, whatever the vision encoder's own is
+NEW_WEIGHT_STD = 0.02  # BERT's; convolutions keep PyTorch's
+
+
+class MPlug(nn.Module):
+    """One model that embeds, matches, fills in and writes."""
+
+    def __init__(self, config: MPlugConfig) -> None:
+        super().__init__()
+        self.config = config
+        text, dim = config.text, config.text.hidden_size
+
+        self.vision = VisionTransformer(config.vision)
+        self.visual_projection: nn.Module = nn.Identity()
+        if config.vision.hidden_size != dim:
+            self.visual_projection = VisualProjection(
+                config.vision.hidden_size, dim=dim, eps=VISUAL_PROJECTION_EPS, dropout=text.dropout
+            )
+        self.text_encoder = TextEncoder(text)
+        self.fusion = skip_connected(
+            config.fusion.num_layers,
+            connected_at=config.fusion.connected_at,
+            add_image=config.fusion.image_update == "add",
+            dim=dim,
+            num_heads=text.num_heads,
+            hidden_dim=text.intermediate_size,
+            eps=text.layer_norm_eps,
+            dropout=text.dropout,
+        )
+        self.decoder = TextDecoder(text, config.decoder)
+
+        self.pool = MaxPooling() if config.image_pooling == "max" else ClassPooling()
+        self.image_projection = nn.Linear(dim, config.embed_dim)
+        self.text_projection = nn.Linear(dim, config.embed_dim)
+        self.temperature = nn.Parameter(torch.tensor(config.temperature))
+        self.itm_head = nn.Linear(dim, 2)
+        self.mlm_head = LanguageModelHead(dim, vocab_size=text.vocab_size, eps=text.layer_norm_eps)
+        self.apply(_initialise)
+        for table in (self.vision.class_embedding, self.vision.positions):
+            nn.init.normal_(table, std=NEW_WEIGHT_STD)
+
+    def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Image:
+        """The class token and the patches, at the text's width."""
+        encoded: Tensor = self.visual_projection(self.vision(pixels))
+        return encoded
+
+    def encode_text(self, ids: Ids, mask: TextMask) -> Text:
+        """States of `[CLS] words`."""
+        encoded: Tensor = self.text_encoder(ids, mask)
+        return encoded
+
+    def fuse(
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: Bool[Tensor, "batch patches"] | None = None,
+    ) -> tuple[Image, Text]:
+        """Image and text after the skip-connected network; [image; text] is a decoder's memory."""
+        for layer in self.fusion:
+            text, image = layer(text, image, text_mask, image_mask)
+        return image, text
+
+    def image_embedding(self, image: Image) -> Float[Tensor, "batch embed"]:
+        """Unit vectors in the space shared with texts."""
+        return F.normalize(self.image_projection(self.pool(image)), dim=-1)
+
+    def text_embedding(self, text: Text) -> Float[Tensor, "batch embed"]:
+        """Unit vectors in the space shared with images, from each text's [CLS]."""
+        return F.normalize(self.text_projection(text[:, 0]), dim=-1)
+
+    def match(self, text: Text) -> Float[Tensor, "batch 2"]:
+        """Whether fused text and image belong together: logits of no (0) and yes (1)."""
+        logits: Tensor = self.itm_head(text[:, 0])
+        return logits
+
+    def masked_word_logits(
+        self, text: Float[Tensor, "*places dim"]
+    ) -> Float[Tensor, "*places vocab"]:
+        """What stood at masked places of fused text; apply it only there."""
+        logits: Tensor = self.mlm_head(text, self.text_encoder.embeddings.words.weight)
+        return logits
+
+    def decode(
+        self,
+        ids: Ids,
+        mask: TextMask | None,
+        memory: Float[Tensor, "batch keys dim"],
+        memory_mask: Bool[Tensor, "batch keys"] | None = None,
+    ) -> Float[Tensor, "batch words vocab"]:
+        """Logits of the word after each of `ids`."""
+        logits: Tensor = self.decoder(ids, mask, memory, memory_mask)
+        return logits
+
+
+def _initialise(module: nn.Module) -> None:
+    """BERT's initial weights for linear layers and embeddings."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=NEW_WEIGHT_STD)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,1 @@
+"""Building blocks shared by every model: plain arguments in, modules out."""

@@ -1,0 +1,83 @@
+"""The one attention: queries read keys and values, which can be projected once and kept."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+class KeyValues(NamedTuple):
+    """Projected keys and values of a sequence, ready to be read any number of times."""
+
+    keys: Float[Tensor, "batch heads keys head_dim"]
+    values: Float[Tensor, "batch heads keys head_dim"]
+
+    def append(self, other: "KeyValues") -> "KeyValues":
+        """This sequence with another behind it."""
+        return KeyValues(
+            torch.cat([self.keys, other.keys], dim=2), torch.cat([self.values, other.values], dim=2)
+        )
+
+    def reorder(self, indices: Int[Tensor, "batch"]) -> "KeyValues":
+        """The rows at `indices`, as a beam search moves its hypotheses."""
+        return KeyValues(self.keys[indices], self.values[indices])
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention with separate query, key, value and output projections."""
+
+    def __init__(self, dim: int, *, num_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+        self.output = nn.Linear(dim, dim)
+
+    def project(self, memory: Float[Tensor, "batch keys dim"]) -> KeyValues:
+        """Keys and values of `memory`."""
+        return KeyValues(self._split(self.key(memory)), self._split(self.value(memory)))
+
+    def read(
+        self,
+        x: Float[Tensor, "rows queries dim"],
+        memory: KeyValues,
+        mask: Bool[Tensor, "batch #queries keys"] | None = None,
+    ) -> Float[Tensor, "rows queries dim"]:
+        """Queries from `x` over projected keys and values.
+
+        `x` may hold several consecutive rows for each row of `memory` (the beams of one image):
+        they then share its keys and values, which are never copied.
+        """
+        rows, queries, dim = x.shape
+        batch = memory.keys.shape[0]
+        query = self._split(self.query(x).reshape(batch, -1, dim))
+        heads_mask = None
+        if mask is not None:
+            shared = mask.expand(batch, queries, -1).repeat(1, rows // batch, 1)
+            heads_mask = (shared if rows > batch else mask)[:, None]
+        attended = F.scaled_dot_product_attention(
+            query,
+            memory.keys,
+            memory.values,
+            attn_mask=heads_mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        merged = attended.transpose(1, 2).reshape(rows, queries, dim)
+        output: Tensor = self.output(merged)
+        return output
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch queries dim"],
+        memory: Float[Tensor, "batch keys dim"],
+        mask: Bool[Tensor, "batch #queries keys"] | None = None,
+    ) -> Float[Tensor, "batch queries dim"]:
+        """Queries from `x` over `memory`; with `memory` = `x` this is self-attention."""
+        return self.read(x, self.project(memory), mask)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
