@@ -1,0 +1,57 @@
+# `make help` lists the targets. Every target makes the environment it needs and is quick when run again.
+PYTHON ?= python3
+GOLDEN ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow check lint golden clean
+# A folder that was moved or copied needs its environment again: it points at the old place.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+help: ## list the targets
+	@echo "mplug: make TARGET"
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+	  echo "mplug needs Python 3.11 to 3.14; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing." >&2; \
+	  echo "On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "==> making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "==> installing mplug and what it needs into .venv (once; torch is most of it)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@printf '%s' '$(CURDIR)' > $@
+
+demo: $(STAMP) ## learn from scratch on real pictures in minutes; writes runs/demo/report.html
+	@echo "==> mplug demo"
+	@$(BIN)/mplug demo
+
+test: $(STAMP) ## the tests, in a few minutes
+	@echo "==> pytest"
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+slow: $(STAMP) ## the checks that take longer
+	@echo "==> pytest, the slow checks"
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m slow
+
+lint: $(STAMP) ## style and types
+	@echo "==> ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "==> mypy"
+	@$(BIN)/mypy
+
+check: lint test ## style, types and tests: what continuous integration runs
+
+golden: $(STAMP) ## compare with the reference numbers; GOLDEN=DIR checks another set of that layout
+	@echo "==> golden numbers"
+	@$(BIN)/python tests/golden/run.py $(GOLDEN)
+
+clean: ## remove the environment and caches; runs stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

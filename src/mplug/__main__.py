@@ -1,0 +1,5 @@
+"""`python -m mplug` is the command `mplug`."""
+
+from mplug.interfaces.cli import main
+
+main()
