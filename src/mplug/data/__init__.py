@@ -1,0 +1,1 @@
+"""Files to batches: records, pictures, words; knows no model."""

@@ -1,0 +1,138 @@
+"""Batches by step: the same for any number of workers and processes, starting anywhere."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch.utils.data import DataLoader, Dataset
+
+from mplug.data.batch import Batch, Examples, collate
+from mplug.data.skips import Skips
+from mplug.errors import ConfigError, MPlugError, TrainingError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong in a worker; sent as a value, because not every exception can be pickled."""
+
+    step: int
+    error: MPlugError | None  # None for a fault of our own, which the traceback describes
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Steps(Dataset[Batch | Failure]):
+    """One process's share of every step's batch, indexed by step."""
+
+    examples: Examples
+    batch_size: int
+    seed: int
+    rank: int
+    world: int
+    pad_id: int
+
+    def batch(self, step: int) -> Batch:
+        """Positions [step * batch_size + rank * local, ... + local), with local = batch / world."""
+        local = self.batch_size // self.world
+        first = step * self.batch_size + self.rank * local
+        return collate(
+            [self.examples.example(first + place, seed=self.seed) for place in range(local)],
+            pad_id=self.pad_id,
+        )
+
+    def __getitem__(self, step: int) -> Batch | Failure:
+        """The batch, or what prevented it; runs in a worker."""
+        try:
+            return self.batch(step)
+        except MPlugError as error:
+            return Failure(step, error, "")
+        except Exception:  # whatever it is, the main process raises it with this traceback
+            return Failure(step, None, traceback.format_exc())
+
+
+class Loader:
+    """Feeds training, from this process or from worker processes.
+
+    `skips` counts the pictures that could not be used, wherever they were decoded.
+
+    Raises:
+        ConfigError: the batch size is not a multiple of the number of processes.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        pad_id: int = 0,
+        max_bad_share: float = 0.01,
+        timeout_seconds: float = 120.0,
+    ) -> None:
+        if batch_size % world:
+            raise ConfigError(
+                f"batch size {batch_size} cannot be shared equally among {world} processes: "
+                "make it a multiple of the number of processes"
+            )
+        self.workers = workers
+        self.timeout_seconds = timeout_seconds
+        self.skips = Skips(len(examples), max_bad_share=max_bad_share)
+        self._steps = Steps(examples, batch_size, seed, rank, world, pad_id)
+
+    def batches(self, *, start_step: int = 0, steps: int) -> Iterator[Batch]:
+        """This process's part of the batches start_step ... start_step + steps - 1.
+
+        Raises:
+            DataError: too many pictures cannot be used.
+            TrainingError: a worker process died or stopped answering.
+        """
+        wanted = range(start_step, start_step + steps)
+        here = (self._steps.batch(step) for step in wanted)
+        for batch in self._from_workers(wanted) if self.workers else here:
+            self.skips.add(batch.skipped)
+            yield batch
+
+    def _from_workers(self, wanted: range) -> Iterator[Batch]:
+        # Tokenizers prints a warning when a process that used its threads is forked, unless told.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        results = iter(
+            DataLoader(
+                self._steps,
+                batch_size=None,
+                sampler=wanted,
+                num_workers=self.workers,
+                collate_fn=_unchanged,
+                timeout=self.timeout_seconds,
+                worker_init_fn=_leave_interrupts_to_the_parent,
+                # Forked workers share the dataset's memory and start at once.
+                multiprocessing_context="fork" if sys.platform == "linux" else None,
+            )
+        )
+        for step in wanted:
+            try:
+                result = next(results)
+            except RuntimeError as error:  # workers return their errors, so this one lost a worker
+                raise TrainingError(
+                    f"a data worker process was lost while reading step {step}: {error}\n"
+                    "often it ran out of memory: use fewer data.workers, or 0 to see the error"
+                ) from error
+            if isinstance(result, Failure):
+                raise result.error or RuntimeError(
+                    f"a data worker failed at step {result.step}:\n{result.traceback}"
+                )
+            yield result
+
+
+def _unchanged(result: Batch | Failure) -> Batch | Failure:
+    return result
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent stops the workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
