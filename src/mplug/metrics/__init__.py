@@ -1,0 +1,1 @@
+"""Text and numbers in, scores out: numpy only, usable without a model."""
