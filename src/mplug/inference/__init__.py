@@ -1,0 +1,1 @@
+"""Algorithms that drive a model through small protocols: writing text, ranking answers."""
