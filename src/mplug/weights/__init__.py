@@ -1,0 +1,1 @@
+"""Model files: saving and loading them, here and on the Hugging Face hub."""

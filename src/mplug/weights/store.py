@@ -1,0 +1,343 @@
+"""Saved models: one folder of JSON and safetensors, here or on the hub; never a pickle.
+
+    config.json         format version, sizes, hashes of the two files that must belong together
+    generation.json     how it decodes unless told otherwise
+    model.safetensors   the weights
+    tokenizer.json      its words
+    README.md           the model card
+
+Saving replaces each file by a finished and flushed one, config.json last: a folder whose files do
+not belong together, or that has no config.json, is the trace of an interrupted save and is named
+as such. The same model gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mplug import __version__
+from mplug.config.schema import GenerationConfig, MPlugConfig
+from mplug.data.tokenizer import Tokenizer
+from mplug.errors import CheckpointError, DataError
+from mplug.models.mplug import MPlug
+from mplug.nn.embeddings import resize_positions
+from mplug.weights import hub
+from mplug.weights.card import ModelCard
+
+FORMAT = 1
+READ_SINCE = "0.1.0"  # the first mplug that reads FORMAT; change the two together
+CONFIG, GENERATION = "config.json", "generation.json"
+WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "README.md"
+FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, CARD)
+HASHED = (WEIGHTS, TOKENIZER)
+POSITIONS = "vision.positions"
+MOST_NAMES = 8  # of tensors listed in one message
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A saved model, in eval mode, with what it needs to be used."""
+
+    model: MPlug
+    tokenizer: Tokenizer
+    generation: GenerationConfig
+    config: MPlugConfig
+    card: str  # the text of README.md; empty where there is none
+
+
+def save_pretrained(
+    folder: str | Path,
+    *,
+    model: MPlug,
+    tokenizer: Tokenizer,
+    generation: GenerationConfig,
+    card: ModelCard | str,
+) -> Path:
+    """Write a model into `folder`, over one that is there; other files stay. Returns the folder.
+
+    Raises:
+        CheckpointError: a weight is NaN or infinite, the tokenizer does not fit the model, or the
+            folder cannot be written; a model that was there before is then still whole.
+    """
+    folder = Path(folder)
+    words = model.config.text.vocab_size
+    if tokenizer.vocab_size > words:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {words}: "
+            "they do not belong together"
+        )
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
+    _require_finite(tensors, where=f"{folder} is not saved")
+    text = card if isinstance(card, str) else card.render()
+    with _replacing(folder) as unfinished:
+        save_file(tensors, unfinished / WEIGHTS, metadata={"format": "pt"})
+        tokenizer.save(unfinished)
+        (unfinished / GENERATION).write_text(
+            _to_json(generation.model_dump(mode="json")), encoding="utf-8"
+        )
+        (unfinished / CARD).write_text(text, encoding="utf-8")
+        header = {
+            "format": "mplug",
+            "format_version": FORMAT,
+            "needs_mplug": READ_SINCE,
+            "model": model.config.model_dump(mode="json"),
+            "sha256": {name: _sha256(unfinished / name) for name in HASHED},
+        }
+        (unfinished / CONFIG).write_text(_to_json(header), encoding="utf-8")
+    return folder
+
+
+def load_pretrained(
+    source: str | Path, *, image_size: int | None = None, revision: str | None = None
+) -> Loaded:
+    """Read a saved model from a folder, or from a hub repository named OWNER/NAME.
+
+    `image_size` asks for another resolution: the positions are resized to it. `revision` is a
+    branch, tag or commit of a hub repository.
+
+    Raises:
+        CheckpointError: there is no model, a newer version wrote it, a file is damaged, or its
+            weights and its config disagree; the message lists every key.
+    """
+    folder = Path(source)
+    if not folder.exists() and hub.is_hub_id(str(source)):
+        folder = hub.download(str(source), files=FILES, revision=revision)
+    header = _read_header(folder)
+    for name, expected in header["sha256"].items():
+        _require_hash(folder / name, expected)
+    config = _validated(MPlugConfig, header["model"], where=f"{folder / CONFIG}: model")
+    tensors = _read_weights(folder / WEIGHTS)
+    generation = _validated(
+        GenerationConfig, _read_json(folder / GENERATION), where=str(folder / GENERATION)
+    )
+    config = _with_image_size(config, tensors, image_size, where=folder)
+    card = folder / CARD
+    return Loaded(
+        model=build(config, tensors, where=str(folder / WEIGHTS)),
+        tokenizer=_read_tokenizer(folder / TOKENIZER, config=config),
+        generation=generation,
+        config=config,
+        card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
+    )
+
+
+def build(config: MPlugConfig, tensors: Mapping[str, Tensor], *, where: str) -> MPlug:
+    """A model in eval mode with exactly these weights, in float32.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected, of another shape or not finite.
+    """
+    with torch.device("meta"):  # shapes only: nothing is initialised twice
+        model = MPlug(config)
+    _require_fit(model.state_dict(), tensors, where=where)
+    _require_finite(tensors, where=f"{where} cannot be used")
+    model.load_state_dict(dict(tensors), assign=True)
+    return model.float().eval()
+
+
+def is_saved_model(folder: Path) -> bool:
+    """Whether `folder` looks like something that `save_pretrained` wrote."""
+    return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
+
+
+def _with_image_size(
+    config: MPlugConfig, tensors: dict[str, Tensor], image_size: int | None, *, where: Path
+) -> MPlugConfig:
+    """The config for another resolution; resizes the positions among `tensors` in place."""
+    if image_size is None or image_size == config.vision.image_size:
+        return config
+    fields = config.model_dump()
+    fields["vision"]["image_size"] = image_size
+    resized = _validated(MPlugConfig, fields, where=f"{where}: image_size={image_size}")
+    side = image_size // config.vision.patch_size
+    if POSITIONS in tensors:  # if it is missing, the comparison of keys says so
+        tensors[POSITIONS] = resize_positions(tensors[POSITIONS], grid=(side, side))
+    return resized
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder, and not a hub name such as OWNER/NAME")
+    if not is_saved_model(folder):
+        held = [name for name in (CONFIG, WEIGHTS) if (folder / name).is_file()]
+        raise CheckpointError(
+            f"{folder}: not a saved model: it needs {CONFIG} and {WEIGHTS}, and has "
+            f"{' and '.join(held) or 'neither'}"
+        )
+    path = folder / CONFIG
+    header = _read_json(path)
+    version = header.get("format_version")
+    if header.get("format") != "mplug" or not isinstance(version, int):
+        raise CheckpointError(f"{path}: not the config of a saved mplug model")
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{path}: format {version} needs version {header.get('needs_mplug', 'unknown')} of "
+            f"mplug, and this is {__version__}: pip install -U mplug"
+        )
+    if not isinstance(header.get("sha256"), dict) or set(header["sha256"]) != set(HASHED):
+        raise CheckpointError(f"{path}: sha256 must name {' and '.join(HASHED)}")
+    if not isinstance(header.get("model"), dict):
+        raise CheckpointError(f"{path}: model is missing")
+    return header
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds no JSON object")
+    return content
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file: {error}") from error
+
+
+def _read_tokenizer(path: Path, *, config: MPlugConfig) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.load(path)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    if tokenizer.vocab_size > config.text.vocab_size:
+        raise CheckpointError(
+            f"{path}: has {tokenizer.vocab_size} tokens, the model {config.text.vocab_size}"
+        )
+    return tokenizer
+
+
+def _validated(schema: type[Settings], fields: Mapping[str, Any], *, where: str) -> Settings:
+    try:
+        return schema.model_validate(fields)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'sizes'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise CheckpointError(f"{where}: {problems}") from error
+
+
+def _require_fit(
+    expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, where: str
+) -> None:
+    shapes = [
+        f"{name} {list(tensors[name].shape)} instead of {list(expected[name].shape)}"
+        for name in sorted(expected.keys() & tensors.keys())
+        if tensors[name].shape != expected[name].shape
+    ]
+    problems = {
+        "missing": sorted(expected.keys() - tensors.keys()),
+        "unexpected": sorted(tensors.keys() - expected.keys()),
+        "of another shape": shapes,
+    }
+    found = [f"{what}: {', '.join(names)}" for what, names in problems.items() if names]
+    if found:
+        raise CheckpointError(f"{where} does not fit its config; tensors {'; '.join(found)}")
+
+
+def _require_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        more = f" and {len(broken) - MOST_NAMES} more" if len(broken) > MOST_NAMES else ""
+        names = ", ".join(sorted(broken)[:MOST_NAMES])
+        raise CheckpointError(f"{where}: NaN or infinite values in {names}{more}")
+
+
+def _require_hash(path: Path, expected: str) -> None:
+    try:
+        actual = _sha256(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    if actual != expected:
+        raise CheckpointError(
+            f"{path}: does not match the sha256 in {CONFIG}: the file is damaged, was replaced, or "
+            "a save was interrupted. Save or download the model again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _to_json(content: object) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write FILES into; on leaving, they take the places of those in `folder`.
+
+    If anything fails, all old files are back in their places and nothing else is left.
+    """
+    unfinished, before = folder / f".saving-{os.getpid()}", folder / f".before-{os.getpid()}"
+    created: list[Path] = []
+    undo: list[Callable[[], object]] = []
+    try:
+        for path in (*reversed(folder.parents), folder, unfinished, before):
+            if not path.is_dir():
+                path.mkdir()
+                created.append(path)
+        yield unfinished
+        for name in FILES:
+            _flush(unfinished / name)
+        # config.json, which holds the others' hashes, goes last.
+        for name in reversed(FILES):
+            _swap(folder / name, new=unfinished / name, old=before / name, undo=undo)
+        _flush(folder)
+    except BaseException as error:
+        for step in reversed(undo):
+            step()
+        _remove_all(unfinished, before)
+        for path in reversed(created):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        if isinstance(error, (OSError, SafetensorError, DataError)):
+            raise CheckpointError(f"{folder}: the model cannot be saved: {error}") from error
+        raise
+    _remove_all(*folder.glob(".saving-*"), *folder.glob(".before-*"))  # of killed saves, too
+
+
+def _swap(path: Path, *, new: Path, old: Path, undo: list[Callable[[], object]]) -> None:
+    """Put `new` in the place of `path`, which is kept as `old`."""
+    if path.exists():
+        os.replace(path, old)
+        undo.append(lambda: os.replace(old, path))
+    else:
+        undo.append(lambda: path.unlink(missing_ok=True))
+    os.replace(new, path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_all(*folders: Path) -> None:
+    for folder in folders:
+        if folder.is_dir():
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
