@@ -1,0 +1,103 @@
+"""The command `mplug`: the tree of commands, each one's code imported only when it runs."""
+
+import json
+import sys
+import warnings
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import mplug
+from mplug.errors import MPlugError
+
+
+class Entry(NamedTuple):
+    """Where a command lives (`module:function` or `module:group`), and its line in the help."""
+
+    target: str
+    summary: str
+
+
+COMMANDS = {
+    "demo": Entry("demo:run", "Learn from scratch on real pictures in minutes, then show it."),
+    "train": Entry("commands_train:train", "Train a recipe; the same command again continues it."),
+    "recipes": Entry("commands_train:recipes", "List, show or copy the recipes."),
+    "data": Entry("commands_data:data", "Check your records, or make some to try."),
+    "caption": Entry("commands_use:caption", "Describe pictures."),
+    "search": Entry("commands_use:search", "Find a folder's pictures that fit a text."),
+    "rank": Entry("commands_use:rank", "Order texts by how well they fit a picture."),
+    "doctor": Entry("doctor:doctor", "Say what this machine has, and what is missing."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists every command from `COMMANDS`; imports one when it is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=entry.summary) for name, entry in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that `args` call, imported now."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _import_command(name) if name in COMMANDS else command, rest
+
+
+def _import_command(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    found = getattr(import_module(f"mplug.interfaces.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name, help=found.__doc__ or COMMANDS[name].summary)(found)
+        found = alone
+    return typer.main.get_command(found)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """mPLUG: pretrain, fine-tune and use a vision-language model.
+
+    Every command takes --json and --help. Try `mplug demo` first, then `mplug recipes`.
+    """
+    if version:
+        print(mplug.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; a failure that a user can act on is one red message and its exit code."""
+    warnings.showwarning = _show_warning
+    try:
+        app(prog_name="mplug")
+    except MPlugError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+
+
+def _report(error: MPlugError) -> None:
+    if "--json" in sys.argv[1:]:
+        kind = type(error).__name__
+        fields = {"kind": kind, "message": str(error), "exit_code": error.exit_code}
+        print(json.dumps({"error": fields}))
+    else:
+        typer.secho(f"error: {error}", fg="red", err=True)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning is a sentence to the user; the line of code that found it is not."""
+    typer.secho(f"warning: {message}", fg="yellow", err=True)

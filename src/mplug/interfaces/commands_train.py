@@ -1,0 +1,108 @@
+"""`mplug train` and `mplug recipes`: what to train, and training it."""
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mplug.errors import ConfigError
+
+Device = Literal["cpu", "cuda", "mps"]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH=VALUE", help="Fields to change, such as optim.lr=1e-4."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+recipes = typer.Typer(help="List, show or copy the recipes.", invoke_without_command=True)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML or JSON file.")],
+    words: Words = None,
+    *,
+    run: Annotated[Path | None, typer.Option(help="The run's folder; otherwise runs/NAME.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, not continue.")] = False,
+    device: Annotated[Device | None, typer.Option(help="Otherwise the best there is.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    overfit: Annotated[
+        bool, typer.Option("--overfit", help="Learn one batch by heart, to test the set-up.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train RECIPE into a run's folder; the same command again continues an interrupted run."""
+    from mplug.config.load import load_config, require_ready
+
+    config = load_config(recipe, words or ())
+    require_ready(config)
+    run_dir = run or Path("runs") / config.name
+
+    from mplug.interfaces.training import run_training
+
+    # With --json, standard output holds the result alone; progress goes to standard error.
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        run_training(
+            config,
+            run_dir=run_dir,
+            device=device,
+            processes=processes,
+            fresh=fresh,
+            overfit=overfit,
+        )
+    if as_json:
+        print(json.dumps({"run": str(run_dir), "model": str(run_dir / "model")}))
+
+
+@recipes.callback()
+def _recipes(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_recipes()
+
+
+@recipes.command("list")
+def list_recipes(as_json: Json = False) -> None:
+    """The recipes, a line each."""
+    from mplug.config.recipes import RECIPES, summary
+
+    if as_json:
+        print(json.dumps([{"name": name, "summary": summary(name)} for name in RECIPES]))
+        return
+    width = max(map(len, RECIPES))
+    for name in RECIPES:
+        print(f"{name:{width}}  {summary(name)}")
+
+
+@recipes.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(help="A recipe's name, or a YAML or JSON file.")],
+    words: Words = None,
+    as_json: Json = False,
+) -> None:
+    """Every field of a recipe, as `mplug train` would use it with the same words."""
+    from mplug.config.load import dump_json, dump_yaml, load_config
+
+    config = load_config(name, words or ())
+    print(dump_json(config) if as_json else dump_yaml(config), end="")
+
+
+@recipes.command("copy")
+def copy_recipe(
+    name: Annotated[str, typer.Argument(help="A recipe's name, or a YAML or JSON file.")],
+    file: Annotated[Path, typer.Argument(help="The .yaml or .json file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write a recipe to a file of your own; `mplug train FILE` runs it."""
+    from mplug.config.load import FILE_SUFFIXES, dump_json, dump_yaml, load_config
+
+    config = load_config(name)
+    if file.suffix not in FILE_SUFFIXES:
+        raise ConfigError(f"{file} must end in one of {', '.join(FILE_SUFFIXES)}")
+    if file.exists():
+        raise ConfigError(f"{file} exists already; name another file or remove it first")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = dump_json(config) if file.suffix == ".json" else dump_yaml(config)
+    file.write_text(text, encoding="utf-8")
+    print(json.dumps({"file": str(file)}) if as_json else f"{file}: now `mplug train {file}`")
