@@ -1,0 +1,327 @@
+"""The loop: now and then evaluate and save, then one update, then log."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Generic, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mplug.config.schema import OptimConfig, TrainConfig
+from mplug.errors import TrainingError
+from mplug.training.checkpoints import Checkpoint
+from mplug.training.clock import Clock
+from mplug.training.distributed import Processes
+from mplug.training.interrupts import Interrupted, Interrupts, interrupts
+from mplug.training.logging import JsonLines, Reporter, Window
+from mplug.training.optim import build_optimizer, check_groups, clip_gradients, set_learning_rate
+from mplug.training.randomness import seed_all
+from mplug.training.run import RunDirectory
+from mplug.training.state import Progress, TrainingState
+from mplug.training.task import Batches, BatchType, StepResult, Task
+
+EVALUATION, BLIND = -1, -2  # places for `seed_all` that no accumulated part has
+NOT_FINITE = 1 << 16  # what one process tells the others; above every signal's number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: the updates done, the last evaluation, and the seconds spent on updates."""
+
+    step: int
+    evaluation: dict[str, float]
+    seconds: float
+
+
+def train(
+    task: Task[BatchType],
+    batches: Batches[BatchType],
+    *,
+    optim: OptimConfig,
+    settings: TrainConfig,
+    run: RunDirectory,
+    processes: Processes,
+    reporters: Sequence[Reporter] = (),
+) -> Outcome:
+    """Train `task` from the run's latest checkpoint, or from the start, to `optim.steps` updates.
+
+    Raises:
+        Interrupted: a signal asked for an end; the run has saved itself and can be continued.
+        TrainingError: a loss or gradient is not finite, or the batches end too early.
+        CheckpointError: a checkpoint cannot be read or written.
+    """
+    engine = Engine(task, optim=optim, settings=settings, run=run, processes=processes)
+    with interrupts() as asked, engine.listening(reporters):
+        engine.resume()
+        stream = batches(engine.progress.step * optim.accumulate)
+        while True:
+            engine.now_and_then(asked)
+            if engine.progress.step == optim.steps:
+                return engine.outcome()
+            engine.update(stream, asked)
+            engine.log()
+
+
+class Engine(Generic[BatchType]):
+    """A run's task, optimiser, progress and listeners, and what happens to them."""
+
+    def __init__(
+        self,
+        task: Task[BatchType],
+        *,
+        optim: OptimConfig,
+        settings: TrainConfig,
+        run: RunDirectory,
+        processes: Processes,
+    ) -> None:
+        self.task, self.optim, self.settings = task, optim, settings
+        self.run, self.processes = run, processes
+        task.to(processes.device)
+        groups = task.parameter_groups()
+        check_groups(
+            groups, trainable=[(n, p) for n, p in task.named_parameters() if p.requires_grad]
+        )
+        self.optimizer = build_optimizer(
+            groups,
+            weight_decay=optim.weight_decay,
+            betas=optim.betas,
+            device=processes.device,
+        )
+        self.model = cast(nn.Module, task)
+        self.progress = Progress()
+        self.state = TrainingState(task, self.optimizer, self.progress)
+        self.checkpoints = run.checkpoints(keep=settings.keep)
+        self.window, self.clock = Window({}), Clock()
+        self.reporters: list[Reporter] = []
+        self.metrics: JsonLines | None = None
+        self.lr = 0.0
+        self.stop, self.saved_at = 0, -1
+
+    # --- before the first update ---
+
+    @contextmanager
+    def listening(self, reporters: Sequence[Reporter]) -> Iterator[None]:
+        """Tell `reporters`, in the main process, until the run ends for whatever reason."""
+        self.reporters = list(reporters) if self.processes.main else []
+        try:
+            yield
+        finally:
+            for reporter in self.reporters:
+                reporter.close()
+
+    def resume(self) -> None:
+        """Restore the latest checkpoint, if any, then join the processes and start the clock."""
+        found = self.processes.on_main(self.checkpoints.latest)
+        step = found.checkpoint.step if found and found.checkpoint else -1
+        step = self.processes.highest(step)
+        if step >= 0:
+            self.state.restore(Checkpoint(step, self.checkpoints.folder_of(step)))
+            self.saved_at = self.progress.step
+        self.window, self.clock = Window(self.progress.window), Clock(self.progress.seconds)
+        self.processes.on_main(lambda: self._open_metrics(found.problems if found else []))
+        if self.processes.world > 1:
+            self.model = self._join_processes()
+        self.task.train()
+        self.clock.start(self.progress.step)
+
+    def _open_metrics(self, problems: Sequence[str]) -> None:
+        self.run.forget_metrics_after(self.progress.step)
+        self.metrics = JsonLines(self.run.metrics)
+        self.reporters.append(self.metrics)
+        for reporter in self.reporters:
+            reporter.start(step=self.progress.step, steps=self.optim.steps)
+            for problem in problems:
+                reporter.note(f"skipped a damaged checkpoint: {problem}")
+
+    def _join_processes(self) -> nn.Module:
+        device = self.processes.device
+        return DistributedDataParallel(
+            self.model,
+            device_ids=None if device.type == "cpu" else [device],
+            broadcast_buffers=False,  # every process computes the same buffers
+            find_unused_parameters=True,  # an objective with a period leaves some out
+            gradient_as_bucket_view=True,
+        )
+
+    # --- now and then ---
+
+    def now_and_then(self, asked: Interrupts) -> None:
+        """Evaluate and save where that is due; save and leave where a signal asked for it.
+
+        Raises:
+            Interrupted: after saving.
+        """
+        step, last = self.progress.step, self.progress.step == self.optim.steps
+        evaluation_due = last or _due(step, self.settings.evaluate_every)
+        if evaluation_due and step != self.progress.evaluated_at and not self._stop(asked):
+            self.evaluate()
+        save_due = last or self._stop(asked) or _due(step, self.settings.save_every)
+        if save_due and step != self.saved_at:
+            self.save()
+        if self._stop(asked) and not last:
+            raise Interrupted(self.stop, step=step, steps=self.optim.steps, path=self.run.path)
+
+    def _stop(self, asked: Interrupts) -> int:
+        """The signal that ends this run; one of many processes waits until all know of it."""
+        if self.processes.world == 1:
+            self.stop = asked.signal
+        return self.stop
+
+    def evaluate(self) -> None:
+        """Measure the validation figures and tell the listeners."""
+        with self._aside(EVALUATION):
+            self.progress.evaluation = {k: float(v) for k, v in self.task.evaluate().items()}
+        self.progress.evaluated_at = self.progress.step
+        self._tell({"kind": "evaluation", "step": self.progress.step, **self.progress.evaluation})
+
+    def save(self) -> None:
+        """Write a checkpoint; other processes wait for it."""
+        self.progress.window = self.window.settle(self.processes)
+        self.progress.seconds = self.clock.seconds
+        with self.clock.pause():
+            self.processes.on_main(self._write_checkpoint)
+        self.saved_at = self.progress.step
+
+    def _write_checkpoint(self) -> None:
+        if self.metrics is not None:
+            self.metrics.sync()
+        self.checkpoints.save(
+            self.progress.step,
+            writers=self.state.writers(),
+            expected_bytes=self.state.expected_bytes(),
+        )
+
+    # --- one update ---
+
+    def update(self, stream: Iterator[BatchType], asked: Interrupts) -> None:
+        """Update the parameters once, from `accumulate` batches.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite; nothing has been updated.
+        """
+        step = self.progress.step
+        self.lr = set_learning_rate(
+            self.optimizer,
+            step=step,
+            warmup_steps=self.optim.warmup_steps,
+            steps=self.optim.steps,
+            final_share=self.optim.final_lr_share,
+        )
+        self.task.before_step(step)
+        results = [self._part(stream, part) for part in range(self.optim.accumulate)]
+        norm = clip_gradients(self.optimizer, max_norm=self.optim.clip_norm)
+        self._agree(results, norm=norm, asked=asked)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.task.after_step()
+        for result in results:
+            self.window.add(result.logs)
+        self.window.add({"gradient_norm": norm})
+        self.progress.step += 1
+
+    def _part(self, stream: Iterator[BatchType], part: int) -> StepResult:
+        """Forward and backward of one of an update's batches."""
+        step = self.progress.step
+        batch = self._next(stream)
+        if part == 0 and step % self.settings.blind_every == 0:
+            self._measure_blind(batch)
+        seed_all(self.settings.seed, step, part, self.processes.rank)
+        with self._gradients_shared(last=part == self.optim.accumulate - 1):
+            with self._precision():
+                result: StepResult = self.model(batch, step)
+            torch.autograd.backward(result.loss / self.optim.accumulate)
+        return result
+
+    def _next(self, stream: Iterator[BatchType]) -> BatchType:
+        try:
+            return next(stream).to(self.processes.device)
+        except StopIteration:
+            raise TrainingError(
+                f"the batches ended at step {self.progress.step} of {self.optim.steps}"
+            ) from None
+
+    def _measure_blind(self, batch: BatchType) -> None:
+        with self._aside(BLIND):
+            blind = self.task.blind(batch, self.progress.step)
+        measured = Window({name: [float(value)] for name, value in blind.items()})
+        self.progress.blind |= measured.means(self.processes)
+
+    def _agree(self, results: Sequence[StepResult], *, norm: Tensor, asked: Interrupts) -> None:
+        """Before the update, all learn whether one has bad numbers or was asked to stop."""
+        values = torch.stack([norm, *(result.loss.detach().float() for result in results)])
+        finite = bool(torch.isfinite(values).all())
+        told = self.processes.highest(asked.signal if finite else NOT_FINITE)
+        if told == NOT_FINITE:
+            logs = [result.logs for result in results]
+            raise TrainingError(_not_finite(self.task, logs=logs, step=self.progress.step))
+        self.stop = told
+
+    # --- log ---
+
+    def log(self) -> None:
+        """Where due, tell the means since the last log beside the blind values."""
+        step, steps = self.progress.step, self.optim.steps
+        if step != steps and not _due(step, self.settings.log_every):
+            return
+        figures = self.progress.blind | self.window.means(self.processes)
+        line = {"kind": "train", "step": step, **figures, "lr": self.lr}
+        line["examples_per_second"] = self.clock.lap(step) * self.optim.batch_size
+        line["seconds"] = self.clock.seconds
+        line["seconds_left"] = self.clock.left(step, steps=steps)
+        self._tell(line)
+
+    def outcome(self) -> Outcome:
+        """What the finished run has come to."""
+        return Outcome(self.progress.step, self.progress.evaluation, self.progress.seconds)
+
+    def _tell(self, line: Mapping[str, Any]) -> None:
+        for reporter in self.reporters:
+            reporter.line(line)
+
+    # --- surroundings ---
+
+    @contextmanager
+    def _aside(self, place: int) -> Iterator[None]:
+        """Eval mode, no gradient, randomness of its own, and off the clock."""
+        seed_all(self.settings.seed, self.progress.step, place)
+        self.task.train(False)
+        try:
+            with self.clock.pause(), torch.no_grad(), self._precision():
+                yield
+        finally:
+            self.task.train()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.optim.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.processes.device.type, dtype=torch.bfloat16)
+
+    def _gradients_shared(self, *, last: bool) -> AbstractContextManager[Any]:
+        """Processes average their gradients once an update, with its last part."""
+        if isinstance(self.model, DistributedDataParallel) and not last:
+            return cast(AbstractContextManager[Any], self.model.no_sync())
+        return nullcontext()
+
+
+def _due(step: int, every: int) -> bool:
+    return step > 0 and step % every == 0
+
+
+def _not_finite(task: Task[Any], *, logs: Sequence[Mapping[str, Tensor]], step: int) -> str:
+    """Which losses, and which gradients first, are not finite."""
+    losses = [
+        ", ".join(f"{name} {float(value):.4g}" for name, value in part.items()) for part in logs
+    ]
+    bad = [
+        name
+        for name, parameter in task.named_parameters()
+        if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+    ]
+    gradients = f"; gradients not finite in {len(bad)} tensors, first {bad[0]}" if bad else ""
+    return (
+        f"step {step}: the loss or its gradient is not finite ({'; '.join(losses)}){gradients}. "
+        "Nothing was updated; the last checkpoint is from before. Try a lower optim.lr or more "
+        "optim.warmup_steps"
+    )

@@ -1,0 +1,95 @@
+"""AdamW over a task's parameter groups, a schedule that is a function of the step, clipping."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mplug.training.task import Group
+
+FUSED_DEVICES = ("cpu", "cuda", "mps")
+
+
+def learning_rate(
+    step: int, *, base: float, warmup_steps: int, steps: int, final_share: float
+) -> float:
+    """The rate of update `step` (from 0): a linear climb to `base`, then half a cosine.
+
+    The climb takes `warmup_steps` updates and the last of them has `base`; update `steps`, the
+    first that is not run, would have `base * final_share`.
+    """
+    if step < warmup_steps:
+        return base * (step + 1) / warmup_steps
+    done = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+    return base * (final_share + (1 - final_share) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def build_optimizer(
+    groups: Sequence[Group],
+    *,
+    weight_decay: float,
+    betas: tuple[float, float],
+    device: torch.device,
+) -> torch.optim.AdamW:
+    """AdamW with each group split into decayed and spared parameters; `base_lr` is its peak rate.
+
+    Parameters without `requires_grad` are left out. Every group keeps `names`, the parameters'
+    names in order, so that its state can be saved by name.
+    """
+    split: list[dict[str, Any]] = []
+    for group in groups:
+        trainable = [(name, value) for name, value in group.parameters if value.requires_grad]
+        decayed = [(n, p) for n, p in trainable if p.ndim >= 2 and n not in group.undecayed]
+        spared = [(n, p) for n, p in trainable if p.ndim < 2 or n in group.undecayed]
+        for members, decay in ((decayed, weight_decay), (spared, 0.0)):
+            if members:
+                split.append(
+                    {
+                        "params": [parameter for _, parameter in members],
+                        "names": [name for name, _ in members],
+                        "base_lr": group.lr,
+                        "weight_decay": decay,
+                    }
+                )
+    return torch.optim.AdamW(split, lr=0.0, betas=betas, fused=device.type in FUSED_DEVICES)
+
+
+def check_groups(groups: Sequence[Group], *, trainable: Sequence[tuple[str, nn.Parameter]]) -> None:
+    """Every trainable parameter belongs to exactly one group.
+
+    Raises:
+        ValueError: naming the parameters that are in no group, or in two.
+    """
+    seen: dict[int, str] = {}
+    twice = []
+    for group in groups:
+        for name, parameter in group.parameters:
+            if id(parameter) in seen:
+                twice.append(name)
+            seen[id(parameter)] = name
+    missing = [name for name, parameter in trainable if id(parameter) not in seen]
+    if missing or twice:
+        raise ValueError(f"parameters in no group: {missing}; in more than one: {twice}")
+
+
+def set_learning_rate(
+    optimizer: torch.optim.AdamW, *, step: int, warmup_steps: int, steps: int, final_share: float
+) -> float:
+    """Give every group its rate for update `step` (from 0); returns the largest of them."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(
+            step,
+            base=group["base_lr"],
+            warmup_steps=warmup_steps,
+            steps=steps,
+            final_share=final_share,
+        )
+    return max(group["lr"] for group in optimizer.param_groups)
+
+
+def clip_gradients(optimizer: torch.optim.AdamW, *, max_norm: float) -> Tensor:
+    """Scale all gradients together to a norm of at most `max_norm`; returns the norm before."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return nn.utils.clip_grad_norm_(parameters, max_norm, foreach=True)
