@@ -1,0 +1,82 @@
+"""What keys are called on the page; a key without an entry is spelled out as it is."""
+
+METRICS = {
+    "recall_at_1_image_to_text": (
+        "Picture to caption, right at first try",
+        "Given a picture, is its own caption the most similar of the whole gallery?",
+    ),
+    "recall_at_1_text_to_image": (
+        "Caption to picture, right at first try",
+        "Given a caption, is its own picture the most similar of the whole gallery?",
+    ),
+    "recall_at_5_image_to_text": (
+        "Picture to caption, right among the first five",
+        "Given a picture, is its own caption among the five most similar?",
+    ),
+    "recall_at_5_text_to_image": (
+        "Caption to picture, right among the first five",
+        "Given a caption, is its own picture among the five most similar?",
+    ),
+    "object_f1": (
+        "Objects named in captions (F1)",
+        "Does the caption name the objects that are there, and no others?",
+    ),
+    "object_precision": (
+        "Named objects that are there",
+        "Of the objects a caption names, how many are in the picture?",
+    ),
+    "object_recall": (
+        "Objects there that are named",
+        "Of the objects in the picture, how many does the caption name?",
+    ),
+    "cider_d": (
+        "Captions against the true ones (CIDEr-D)",
+        "Do words and phrases agree with the true captions, rare ones counting more? From 0 to 10.",
+    ),
+}
+
+WORDS = {
+    "training_artists": "Artists it trained on",
+    "unseen_artist": "An artist it never saw",
+    "chance": "chance",
+    "pixel_neighbour": "nearest by pixels",
+    "pixel_nearest_neighbour": "nearest by pixels",
+    "blank_image": "blank picture",
+    "most_frequent_caption": "commonest caption",
+    "itc": "Contrast (ITC): which caption belongs to which picture",
+    "itm": "Matching (ITM): does this caption fit this picture",
+    "mlm": "Masked words (MLM): fill the gaps in a caption",
+    "prefix_lm": "Continuation (prefix LM): go on with a caption",
+    "caption": "Captioning: every next word",
+    "tags": "Tags: which objects are there",
+}
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name in plain words."""
+    return METRICS[metric][0] if metric in METRICS else spelled(metric)
+
+
+def metric_question(metric: str) -> str:
+    """What a metric asks, or nothing where it is not known."""
+    return METRICS[metric][1] if metric in METRICS else ""
+
+
+def spelled(key: str) -> str:
+    """A key in plain words: its entry, or the key with spaces for underscores."""
+    return WORDS.get(key, key.replace("_", " "))
+
+
+def figure(value: float, *, scale: float) -> str:
+    """A fraction as percent, anything else with two decimals."""
+    return f"{100 * value:.1f}%" if scale == 1 else f"{value:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `48 s`, `3 min 5 s`, `1 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
