@@ -107,7 +107,6 @@ class Loader:
                 batch_size=None,
                 sampler=wanted,
                 num_workers=self.workers,
-                collate_fn=_unchanged,
                 timeout=self.timeout_seconds,
                 worker_init_fn=_leave_interrupts_to_the_parent,
                 # Forked workers share the dataset's memory and start at once.
@@ -127,10 +126,6 @@ class Loader:
                     f"a data worker failed at step {result.step}:\n{result.traceback}"
                 )
             yield result
-
-
-def _unchanged(result: Batch | Failure) -> Batch | Failure:
-    return result
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

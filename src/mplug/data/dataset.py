@@ -1,0 +1,144 @@
+"""Records to training examples: each one a function of the seed and its position alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from mplug.data.batch import Example, Skipped, identity
+from mplug.data.media import MAX_PIXELS, ImageError, load_image
+from mplug.data.records import LISTED, Record
+from mplug.data.text import clean_caption
+from mplug.data.tokenizer import Tokenizer
+from mplug.data.transforms import Augmentation, to_array
+from mplug.errors import DataError
+
+MAX_SUBSTITUTES = 100
+PERMUTATION, SHUFFLE = 1, 2  # keep apart what different draws make of one seed
+
+
+class RecordExamples:
+    """Pictures with captions; of a record with several, one is drawn each time.
+
+    An epoch visits every record once, in an order of its own. A picture that cannot be used is
+    named in the example's `skipped`, and another record, drawn from the same seed, takes its
+    place; `Loader` counts them and stops a run that has too many.
+
+    Raises:
+        DataError: no records, or some without a caption or without exactly one picture.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        tokenizer: Tokenizer,
+        image_size: int,
+        max_words: int,
+        augmentation: Augmentation | None = None,
+        prepare_text: Callable[[str], str] = clean_caption,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        _require_captioned_pictures(records)
+        self.records = records
+        self.tokenizer = tokenizer
+        self.image_size = image_size
+        self.max_words = max_words
+        self.augmentation = augmentation
+        self.prepare_text = prepare_text
+        self.max_pixels = max_pixels
+
+    def __len__(self) -> int:
+        """Records in an epoch."""
+        return len(self.records)
+
+    def example(self, position: int, *, seed: int) -> Example:
+        """The example at `position`, counted over all epochs.
+
+        Raises:
+            DataError: neither the record nor any of many substitutes can be used.
+        """
+        epoch, place = divmod(position, len(self))
+        item = int(_order(len(self), seed, epoch)[place])
+        random = np.random.default_rng((seed, position))
+        skipped: list[Skipped] = []
+        while len(skipped) < MAX_SUBSTITUTES:
+            record = self.records[item]
+            try:
+                return self._example(record, random=random, skipped=tuple(skipped))
+            except ImageError as error:
+                name = f"{error.name} ({record.source})"
+                skipped.append(Skipped(item, name, error.reason))
+                item = int(random.integers(len(self)))
+        raise DataError(
+            f"{MAX_SUBSTITUTES} pictures in a row cannot be used, the last one "
+            f"{skipped[-1].name}: {skipped[-1].reason}; `mplug data check FILE` lists all"
+        )
+
+    def _example(
+        self, record: Record, *, random: np.random.Generator, skipped: tuple[Skipped, ...]
+    ) -> Example:
+        path = record.images[0]
+        image = load_image(path, max_pixels=self.max_pixels)
+        caption = record.caption[int(random.integers(len(record.caption)))]
+        if self.augmentation is not None:
+            # Writing in the picture would be mirrored too.
+            image, caption = self.augmentation(
+                image, caption, random=random, may_flip=not record.text
+            )
+        caption = self.prepare_text(caption)
+        words = self.tokenizer.encode(caption)[: self.max_words]
+        if not words:
+            raise ImageError(path, "its caption has no words left after clean-up")
+        return Example(
+            pixels=to_array(image, size=self.image_size),
+            ids=[self.tokenizer.cls_id, *words, self.tokenizer.sep_id],
+            image_id=identity(record.image_id or path),
+            caption_id=identity(caption),
+            skipped=skipped,
+        )
+
+
+def one_per_caption(records: Sequence[Record]) -> tuple[Record, ...]:
+    """A record for each caption, as caption fine-tuning trains on."""
+    return tuple(
+        replace(record, caption=(caption,)) for record in records for caption in record.caption
+    )
+
+
+def shuffle_captions(records: Sequence[Record], *, seed: int) -> tuple[Record, ...]:
+    """Every picture with the captions of another: what a model learns from these, it guesses."""
+    order = np.random.default_rng((seed, SHUFFLE)).permutation(len(records))
+    shuffled = list(records)
+    for place, other in zip(order, np.roll(order, 1), strict=True):
+        shuffled[place] = replace(records[place], caption=records[other].caption)
+    return tuple(shuffled)
+
+
+@lru_cache(maxsize=4)  # the current epoch's, of the data sets in use
+def _order(length: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, PERMUTATION, epoch)).permutation(length)
+
+
+def _require_captioned_pictures(records: Sequence[Record]) -> None:
+    if not records:
+        raise DataError("there are no records to train on")
+    wrong = [record for record in records if len(record.images) != 1 or not record.caption]
+    if wrong:
+        lines = [
+            f"  {record.source}: "
+            + ("has no caption" if not record.caption else f"has {len(record.images)} pictures")
+            for record in wrong[:LISTED]
+        ]
+        if len(wrong) > LISTED:
+            lines.append(f"  ... and {len(wrong) - LISTED} more")
+        raise DataError(
+            "\n".join(
+                [
+                    f"captions are learned from records with one image and a caption, which "
+                    f"{len(wrong)} of {len(records)} are not:",
+                    *lines,
+                ]
+            )
+        )

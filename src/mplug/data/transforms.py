@@ -1,0 +1,107 @@
+"""Pictures to the arrays that models read, plainly or with training's random changes."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mplug.data.augment import Randomness, rand_augment
+from mplug.data.text import mirror_caption
+
+# CLIP's, which the visual encoder was made for.
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
+STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
+ASPECTS = (3 / 4, 4 / 3)  # of a crop
+CROP_ATTEMPTS = 10
+FLIP_SHARE = 0.5
+
+Pixels = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Augmentation(Protocol):
+    """Changes a picture, and its caption with it, at random."""
+
+    def __call__(
+        self, image: Image.Image, caption: str, *, random: Randomness, may_flip: bool = True
+    ) -> tuple[Image.Image, str]:
+        """The changed picture and what is true of it; every choice is drawn from `random`."""
+        ...
+
+
+def to_array(image: Image.Image, *, size: int) -> Pixels:
+    """A normalised [3, size, size] array; the picture is resized without keeping its aspect."""
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    values = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    return np.ascontiguousarray(((values - MEAN) / STD).transpose(2, 0, 1))
+
+
+def to_image(pixels: Pixels) -> Image.Image:
+    """The picture that `to_array` made `pixels` [3, height, width] of."""
+    values = np.asarray(pixels, dtype=np.float32).transpose(1, 2, 0) * STD + MEAN
+    return Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class PretrainAugmentation:
+    """Random resized crop, flip and RandAugment, as in mPLUG's pretraining."""
+
+    size: int
+    smallest_share: ClassVar[float] = 0.2  # of the picture's area that a crop keeps
+
+    def __call__(
+        self, image: Image.Image, caption: str, *, random: Randomness, may_flip: bool = True
+    ) -> tuple[Image.Image, str]:
+        """A square picture of side `size`, with its caption."""
+        image = random_resized_crop(
+            image, size=self.size, smallest_share=self.smallest_share, random=random
+        )
+        image, caption = random_flip(image, caption, random=random, may_flip=may_flip)
+        return rand_augment(image, random=random), caption
+
+
+@dataclass(frozen=True)
+class FinetuneAugmentation(PretrainAugmentation):
+    """The same with larger crops, as in fine-tuning."""
+
+    smallest_share: ClassVar[float] = 0.5
+
+
+def random_resized_crop(
+    image: Image.Image, *, size: int, smallest_share: float, random: Randomness
+) -> Image.Image:
+    """A random part of the picture, resized to a square (bicubic).
+
+    The part has `smallest_share` to all of the area and an aspect within `ASPECTS`; where no such
+    part is found (very long pictures), it is the largest central one within `ASPECTS`.
+    """
+    width, height = image.size
+    for _ in range(CROP_ATTEMPTS):
+        area = width * height * random.uniform(smallest_share, 1)
+        aspect = math.exp(random.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
+        across, down = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < across <= width and 0 < down <= height:
+            left = int(random.integers(width - across + 1))
+            top = int(random.integers(height - down + 1))
+            break
+    else:
+        aspect = min(max(width / height, ASPECTS[0]), ASPECTS[1])
+        across = max(1, min(width, round(height * aspect)))
+        down = max(1, min(height, round(width / aspect)))
+        left, top = (width - across) // 2, (height - down) // 2
+    box = (left, top, left + across, top + down)
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def random_flip(
+    image: Image.Image, caption: str, *, random: Randomness, may_flip: bool = True
+) -> tuple[Image.Image, str]:
+    """Mirrors half of the pictures and swaps left and right in their captions.
+
+    A picture whose mirrored caption is not certain stays as it is.
+    """
+    chosen = random.random() < FLIP_SHARE  # drawn in any case, so that later draws do not shift
+    mirrored = mirror_caption(caption) if chosen and may_flip else None
+    return (image, caption) if mirrored is None else (ImageOps.mirror(image), mirrored)
