@@ -15,7 +15,7 @@ from mplug.data.transforms import Augmentation, to_array
 from mplug.errors import DataError
 
 MAX_SUBSTITUTES = 100
-PERMUTATION, SHUFFLE = 1, 2  # keep apart what different draws make of one seed
+PERMUTATION, SHUFFLE = 1, 2  # the third number of a seed; examples have two
 
 
 class RecordExamples:
@@ -109,7 +109,7 @@ def one_per_caption(records: Sequence[Record]) -> tuple[Record, ...]:
 
 def shuffle_captions(records: Sequence[Record], *, seed: int) -> tuple[Record, ...]:
     """Every picture with the captions of another: what a model learns from these, it guesses."""
-    order = np.random.default_rng((seed, SHUFFLE)).permutation(len(records))
+    order = np.random.default_rng((seed, 0, SHUFFLE)).permutation(len(records))
     shuffled = list(records)
     for place, other in zip(order, np.roll(order, 1), strict=True):
         shuffled[place] = replace(records[place], caption=records[other].caption)
@@ -118,7 +118,7 @@ def shuffle_captions(records: Sequence[Record], *, seed: int) -> tuple[Record, .
 
 @lru_cache(maxsize=4)  # the current epoch's, of the data sets in use
 def _order(length: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng((seed, PERMUTATION, epoch)).permutation(length)
+    return np.random.default_rng((seed, epoch, PERMUTATION)).permutation(length)
 
 
 def _require_captioned_pictures(records: Sequence[Record]) -> None:

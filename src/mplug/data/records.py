@@ -258,13 +258,11 @@ def _read_csv(path: Path, reading: _Reading) -> None:
 
 def _columns(source: Source, header: str, delimiter: str, reading: _Reading) -> list[str]:
     try:
-        columns = [
-            name.strip()
-            for name in next(csv.reader([header], delimiter=delimiter, strict=True), [])
-        ]
+        cells = next(csv.reader([header], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         reading.refuse(source, f"not CSV: {error}")
         return []
+    columns = [cell.strip() for cell in cells]
     if not columns:
         reading.refuse(source, "the first line must name the columns")
     for column in columns:
