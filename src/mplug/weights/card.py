@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import yaml
 
-NO_BASELINES: Mapping[str, float] = MappingProxyType({})
 TAGS = ("vision-language", "image-captioning", "image-text-retrieval", "mplug")
 
 
@@ -21,7 +19,7 @@ class Score:
     low: float | None = None
     high: float | None = None
     n: int | None = None  # how many examples it was measured on
-    baselines: Mapping[str, float] = field(default=NO_BASELINES)
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,4 @@
-"""Saved models: one folder of JSON and safetensors, here or on the hub; never a pickle.
-
-    config.json         format version, sizes, hashes of the two files that must belong together
-    generation.json     how it decodes unless told otherwise
-    model.safetensors   the weights
-    tokenizer.json      its words
-    README.md           the model card
+"""Saving and loading a model: a folder of JSON and safetensors, here or on the hub; no pickle.
 
 Saving replaces each file by a finished and flushed one, config.json last: a folder whose files do
 not belong together, or that has no config.json, is the trace of an interrupted save and is named
@@ -13,9 +7,7 @@ as such. The same model gives the same bytes.
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,13 +26,21 @@ from mplug.models.mplug import MPlug
 from mplug.nn.embeddings import resize_positions
 from mplug.weights import hub
 from mplug.weights.card import ModelCard
+from mplug.weights.layout import (
+    CARD,
+    CONFIG,
+    FILES,
+    GENERATION,
+    HASHED,
+    TOKENIZER,
+    WEIGHTS,
+    is_saved_model,
+)
+from mplug.weights.replace import replacing
 
 FORMAT = 1
 READ_SINCE = "0.1.0"  # the first mplug that reads FORMAT; change the two together
-CONFIG, GENERATION = "config.json", "generation.json"
-WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "README.md"
-FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, CARD)
-HASHED = (WEIGHTS, TOKENIZER)
+SAVE_ORDER = (CARD, TOKENIZER, WEIGHTS, GENERATION, CONFIG)
 POSITIONS = "vision.positions"
 MOST_NAMES = 8  # of tensors listed in one message
 
@@ -84,7 +84,7 @@ def save_pretrained(
     }
     _require_finite(tensors, where=f"{folder} is not saved")
     text = card if isinstance(card, str) else card.render()
-    with _replacing(folder) as unfinished:
+    with replacing(folder, names=SAVE_ORDER) as unfinished:
         save_file(tensors, unfinished / WEIGHTS, metadata={"format": "pt"})
         tokenizer.save(unfinished)
         (unfinished / GENERATION).write_text(
@@ -121,27 +121,40 @@ def load_pretrained(
     for name, expected in header["sha256"].items():
         _require_hash(folder / name, expected)
     config = _validated(MPlugConfig, header["model"], where=f"{folder / CONFIG}: model")
-    tensors = _read_weights(folder / WEIGHTS)
+    model = build(
+        config,
+        read_weights(folder / WEIGHTS),
+        where=str(folder / WEIGHTS),
+        image_size=image_size,
+    )
     generation = _validated(
         GenerationConfig, _read_json(folder / GENERATION), where=str(folder / GENERATION)
     )
-    config = _with_image_size(config, tensors, image_size, where=folder)
     card = folder / CARD
     return Loaded(
-        model=build(config, tensors, where=str(folder / WEIGHTS)),
+        model=model,
         tokenizer=_read_tokenizer(folder / TOKENIZER, config=config),
         generation=generation,
-        config=config,
+        config=model.config,
         card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
     )
 
 
-def build(config: MPlugConfig, tensors: Mapping[str, Tensor], *, where: str) -> MPlug:
-    """A model in eval mode with exactly these weights, in float32.
+def build(
+    config: MPlugConfig,
+    tensors: Mapping[str, Tensor],
+    *,
+    where: str,
+    image_size: int | None = None,
+) -> MPlug:
+    """A model in eval mode with exactly these weights, in float32, perhaps at another resolution.
 
     Raises:
-        CheckpointError: a tensor is missing, unexpected, of another shape or not finite.
+        CheckpointError: a tensor is missing, unexpected, of another shape or not finite; the
+            message begins with `where`. Or the resolution does not fit the patches.
     """
+    if image_size is not None and image_size != config.vision.image_size:
+        config, tensors = _resized(config, tensors, image_size, where=where)
     with torch.device("meta"):  # shapes only: nothing is initialised twice
         model = MPlug(config)
     _require_fit(model.state_dict(), tensors, where=where)
@@ -150,24 +163,18 @@ def build(config: MPlugConfig, tensors: Mapping[str, Tensor], *, where: str) -> 
     return model.float().eval()
 
 
-def is_saved_model(folder: Path) -> bool:
-    """Whether `folder` looks like something that `save_pretrained` wrote."""
-    return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
-
-
-def _with_image_size(
-    config: MPlugConfig, tensors: dict[str, Tensor], image_size: int | None, *, where: Path
-) -> MPlugConfig:
-    """The config for another resolution; resizes the positions among `tensors` in place."""
-    if image_size is None or image_size == config.vision.image_size:
-        return config
+def _resized(
+    config: MPlugConfig, tensors: Mapping[str, Tensor], image_size: int, *, where: str
+) -> tuple[MPlugConfig, Mapping[str, Tensor]]:
+    """Config and weights for another resolution."""
     fields = config.model_dump()
     fields["vision"]["image_size"] = image_size
-    resized = _validated(MPlugConfig, fields, where=f"{where}: image_size={image_size}")
+    resized = _validated(MPlugConfig, fields, where=f"{where}, image_size={image_size}")
+    if POSITIONS not in tensors:  # comparing the keys will say so
+        return resized, tensors
     side = image_size // config.vision.patch_size
-    if POSITIONS in tensors:  # if it is missing, the comparison of keys says so
-        tensors[POSITIONS] = resize_positions(tensors[POSITIONS], grid=(side, side))
-    return resized
+    positions = resize_positions(tensors[POSITIONS], grid=(side, side))
+    return resized, {**tensors, POSITIONS: positions}
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -206,7 +213,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -281,63 +288,3 @@ def _sha256(path: Path) -> str:
 
 def _to_json(content: object) -> str:
     return json.dumps(content, indent=2) + "\n"
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A folder to write FILES into; on leaving, they take the places of those in `folder`.
-
-    If anything fails, all old files are back in their places and nothing else is left.
-    """
-    unfinished, before = folder / f".saving-{os.getpid()}", folder / f".before-{os.getpid()}"
-    created: list[Path] = []
-    undo: list[Callable[[], object]] = []
-    try:
-        for path in (*reversed(folder.parents), folder, unfinished, before):
-            if not path.is_dir():
-                path.mkdir()
-                created.append(path)
-        yield unfinished
-        for name in FILES:
-            _flush(unfinished / name)
-        # config.json, which holds the others' hashes, goes last.
-        for name in reversed(FILES):
-            _swap(folder / name, new=unfinished / name, old=before / name, undo=undo)
-        _flush(folder)
-    except BaseException as error:
-        for step in reversed(undo):
-            step()
-        _remove_all(unfinished, before)
-        for path in reversed(created):
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-        if isinstance(error, (OSError, SafetensorError, DataError)):
-            raise CheckpointError(f"{folder}: the model cannot be saved: {error}") from error
-        raise
-    _remove_all(*folder.glob(".saving-*"), *folder.glob(".before-*"))  # of killed saves, too
-
-
-def _swap(path: Path, *, new: Path, old: Path, undo: list[Callable[[], object]]) -> None:
-    """Put `new` in the place of `path`, which is kept as `old`."""
-    if path.exists():
-        os.replace(path, old)
-        undo.append(lambda: os.replace(old, path))
-    else:
-        undo.append(lambda: path.unlink(missing_ok=True))
-    os.replace(new, path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_all(*folders: Path) -> None:
-    for folder in folders:
-        if folder.is_dir():
-            for path in folder.iterdir():
-                path.unlink()
-            folder.rmdir()

@@ -1,0 +1,71 @@
+"""Which files a user means by a model's name: a saved model, a run, or the newest of all runs.
+
+Imports no torch, so that a wrong name is answered at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mplug.errors import CheckpointError
+from mplug.weights.layout import CONFIG, is_saved_model
+
+RUNS = Path("runs")
+MODEL, CHECKPOINTS = "model", "checkpoints"
+ADVICE = "`mplug demo` trains a model in minutes; --model names another one"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a model is: a folder that `save_pretrained` wrote, or a run with checkpoints only."""
+
+    saved: Path | None = None
+    run: Path | None = None
+
+
+def find_model(folder: Path) -> Found | None:
+    """The model of a saved folder, of a run, or of a run of several stages; None without one.
+
+    Within a run its exported `model/` comes before its checkpoints, the newest stage before others.
+    """
+    if is_saved_model(folder):
+        return Found(saved=folder)
+    places = [folder, *_folders_in(folder)]
+    saved = [place / MODEL for place in places if is_saved_model(place / MODEL)]
+    if saved:
+        own = folder / MODEL
+        return Found(saved=own if own in saved else max(saved, key=_changed))
+    unfinished = [place for place in places if _has_checkpoints(place)]
+    if unfinished:
+        return Found(run=max(unfinished, key=_changed))
+    return None
+
+
+def newest_model(runs: Path = RUNS) -> Path:
+    """The run below `runs` whose model is the newest.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    models = {run: find_model(run) for run in _folders_in(runs)}
+    dated = [
+        (_changed(found.saved or found.run or run), run) for run, found in models.items() if found
+    ]
+    if not dated:
+        raise CheckpointError(f"{runs}/ holds no trained model: {ADVICE}")
+    return max(dated)[1]
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _has_checkpoints(run: Path) -> bool:
+    return (run / CONFIG).is_file() and any((run / CHECKPOINTS).glob("step-*"))
+
+
+def _changed(place: Path) -> int:
+    """When a model was saved, or a run last wrote a checkpoint, in nanoseconds."""
+    checkpoints = place / CHECKPOINTS
+    return (checkpoints if checkpoints.is_dir() else place / CONFIG).stat().st_mtime_ns
