@@ -168,7 +168,7 @@ class OptimConfig(Frozen):
     batch_size: PositiveInt
     accumulate: PositiveInt = 1
     lr: float = Field(default=1e-4, gt=0)
-    vision_lr: float | None = None
+    vision_lr: float | None = Field(default=None, ge=0)  # 0 freezes the image encoder
     warmup_steps: int = Field(default=1000, ge=0)
     final_lr_share: float = Field(default=0.01, ge=0, le=1)
     weight_decay: float = Field(default=0.02, ge=0)

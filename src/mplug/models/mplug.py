@@ -84,6 +84,19 @@ class MPlug(nn.Module):
             text, image = layer(text, image, text_mask, image_mask)
         return image, text
 
+    def fuse_text(
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: Bool[Tensor, "batch patches"] | None = None,
+    ) -> Text:
+        """The text that `fuse` returns, without the work that only the image would need."""
+        for layer in self.fusion[:-1]:
+            text, image = layer(text, image, text_mask, image_mask)
+        fused: Tensor = self.fusion[-1].text_only(text, image, text_mask, image_mask)
+        return fused
+
     def image_embedding(self, image: Image) -> Float[Tensor, "batch embed"]:
         """Unit vectors in the space shared with texts."""
         return F.normalize(self.image_projection(self.pool(image)), dim=-1)

@@ -41,9 +41,15 @@ class AsymmetricLayer(nn.Module):
         self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
     ) -> tuple[Text, Image]:
         """The text after reading itself and the image; the image as it came."""
+        return self.text_only(text, image, text_mask, image_mask), image
+
+    def text_only(
+        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+    ) -> Text:
+        """What `forward` makes of the text."""
         text = self.self_attention(text, as_keys(text_mask))
         text = self.cross_attention(text, image, as_keys(image_mask))
-        return self.feed_forward(text), image
+        return self.feed_forward(text)
 
 
 class ConnectedLayer(nn.Module):
@@ -64,18 +70,32 @@ class ConnectedLayer(nn.Module):
         self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
     ) -> tuple[Text, Image]:
         """Both sequences after reading both."""
+        both, mask = self._join(text, image, text_mask, image_mask)
+        both = self.feed_forward(self.self_attention(both, as_keys(mask)))
+        image, text = both.split([image.shape[1], text.shape[1]], dim=1)
+        return text, image
+
+    def text_only(
+        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+    ) -> Text:
+        """What `forward` makes of the text, at the price of the text's queries alone."""
+        both, mask = self._join(text, image, text_mask, image_mask)
+        read = self.self_attention.attention(text, both, as_keys(mask))
+        return self.feed_forward(self.self_attention.add(text, read))
+
+    @staticmethod
+    def _join(
+        text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+    ) -> tuple[Float[Tensor, "batch both dim"], Bool[Tensor, "batch both"] | None]:
         lengths = (image.shape[1], text.shape[1])
         mask = join(image_mask, text_mask, lengths=lengths, batch=text.shape[0], device=text.device)
-        both = torch.cat([image, text], dim=1)
-        both = self.feed_forward(self.self_attention(both, as_keys(mask)))
-        image, text = both.split(lengths, dim=1)
-        return text, image
+        return torch.cat([image, text], dim=1), mask
 
 
 class ImageSkip(nn.Module):
     """Adds what `layer` makes of the image onto the image it was given, as the released code."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: ConnectedLayer) -> None:
         super().__init__()
         self.layer = layer
 
@@ -85,6 +105,13 @@ class ImageSkip(nn.Module):
         """The layer's text, and the old image plus the layer's."""
         text, update = self.layer(text, image, text_mask, image_mask)
         return text, image + update
+
+    def text_only(
+        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+    ) -> Text:
+        """The layer's text; what becomes of the image is left out."""
+        only: Tensor = self.layer.text_only(text, image, text_mask, image_mask)
+        return only
 
 
 def skip_connected(
@@ -105,8 +132,13 @@ def skip_connected(
     """
 
     def layer(place: int) -> nn.Module:
-        kind = ConnectedLayer if place in connected_at else AsymmetricLayer
-        made = kind(dim, num_heads=num_heads, hidden_dim=hidden_dim, eps=eps, dropout=dropout)
-        return ImageSkip(made) if add_image and place in connected_at else made
+        if place not in connected_at:
+            return AsymmetricLayer(
+                dim, num_heads=num_heads, hidden_dim=hidden_dim, eps=eps, dropout=dropout
+            )
+        connected = ConnectedLayer(
+            dim, num_heads=num_heads, hidden_dim=hidden_dim, eps=eps, dropout=dropout
+        )
+        return ImageSkip(connected) if add_image else connected
 
     return nn.ModuleList(layer(place) for place in range(num_layers))

@@ -1,0 +1,1 @@
+"""What is learned: pure functions from tensors to losses, each knowing its blind value."""

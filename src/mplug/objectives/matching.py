@@ -1,0 +1,64 @@
+"""Image-text matching, against the most confusing wrong partner in the batch.
+
+mPLUG paper, section 3.3 (after ALBEF): negatives are drawn from the contrastive similarities.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class Negatives(NamedTuple):
+    """One drawn candidate for each row; rows without any allowed candidate are not valid."""
+
+    indices: Int[Tensor, "batch"]
+    valid: Bool[Tensor, "batch"]
+    entropy: Float[Tensor, "batch"]
+
+
+def hard_negatives(
+    scores: Float[Tensor, "batch bank"],
+    *,
+    forbidden: Bool[Tensor, "batch bank"],
+    uniforms: Float[Tensor, "batch"],
+) -> Negatives:
+    """Draw one candidate a row with probability softmax(scores), never a forbidden one.
+
+    `uniforms` in [0, 1) are the draw: the same numbers give the same negatives on any device and
+    any number of processes. The entropy (nats) says how hard the choice is: 0 where one candidate
+    is certain, log(candidates) where all look alike.
+    """
+    probability = scores.detach().double().masked_fill(forbidden, -torch.inf).softmax(dim=1)
+    valid = ~forbidden.all(dim=1)
+    probability = torch.where(valid[:, None], probability, 0.0)
+    reached = probability.cumsum(dim=1)
+    threshold = uniforms.double()[:, None] * reached[:, -1:]
+    indices = (reached <= threshold).sum(dim=1).clamp(max=scores.shape[1] - 1)
+    entropy = torch.special.entr(probability).sum(dim=1).to(scores.dtype)
+    return Negatives(indices, valid, entropy)
+
+
+def labels(
+    image_is_valid: Bool[Tensor, "batch"], text_is_valid: Bool[Tensor, "batch"]
+) -> Int[Tensor, "pairs"]:
+    """Labels of the batch's pairs, then wrong images, then wrong texts; -100 = no negative."""
+    matched = torch.ones_like(image_is_valid, dtype=torch.long)
+    wrong = (torch.where(valid, 0, -100) for valid in (image_is_valid, text_is_valid))
+    return torch.cat([matched, *wrong])
+
+
+def matching(
+    logits: Float[Tensor, "pairs 2"], labels: Int[Tensor, "pairs"]
+) -> Float[Tensor, "pairs"]:
+    """Cross-entropy of each pair; label 1 = belongs together, -100 = not counted."""
+    return F.cross_entropy(logits, labels, reduction="none", ignore_index=-100)
+
+
+def blind_loss(matched_share: float) -> float:
+    """What a model pays that only knows how many pairs belong together."""
+    shares = (matched_share, 1 - matched_share)
+    return -sum(share * math.log(share) for share in shares if share > 0)

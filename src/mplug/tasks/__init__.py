@@ -1,0 +1,1 @@
+"""Wiring: a file per task joins model, objectives, data and metrics."""

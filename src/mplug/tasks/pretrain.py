@@ -1,0 +1,411 @@
+"""Pretraining: four objectives in one step, from one visual pass (mPLUG paper, section 3.3).
+
+ITC aligns the two encoders, ITM judges fused pairs against hard negatives, MLM fills in words,
+prefix LM continues captions. A momentum teacher gives ITC its candidates and softens ITC and MLM.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from mplug.config.schema import ObjectivesConfig, OptimConfig
+from mplug.data.batch import Batch
+from mplug.metrics.retrieval import retrieval_scores
+from mplug.models.decoder import shifted
+from mplug.models.mplug import NEW_WEIGHT_STD, MPlug
+from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm, tags
+from mplug.tasks.draws import Draws, draw
+from mplug.tasks.groups import parameter_groups
+from mplug.tasks.means import global_mean, over_processes, summarise
+from mplug.tasks.words import Words
+from mplug.training.distributed import Processes
+from mplug.training.task import Group, StepResult
+
+NOT_TAUGHT = ("decoder", "itm_head")  # no target of any objective comes from these
+MATCHED_SHARE = 1 / 3  # of ITM's pairs: one positive, two hard negatives
+VERDICTS = {
+    "itc": "at chance",
+    "itm": "at chance",
+    "mlm": "no better than blind",
+    "prefix_lm": "no better than blind",
+}
+VALIDATION = 2**40  # a step that no training reaches, whose draws are validation's
+OBJECTIVES = ("itc", "itm", "mlm", "prefix_lm", "tags")
+RARE_WORD_LOGIT = -4.0  # the tag head starts near the share of the vocabulary that a caption uses
+Logs = dict[str, Tensor]
+
+
+class Encoded(NamedTuple):
+    """A batch after the one visual pass of the model, and the one of its teacher."""
+
+    image: Float[Tensor, "batch patches dim"]
+    teacher_image: Float[Tensor, "batch patches dim"]
+    ids: Int[Tensor, "batch words"]  # [CLS] words
+    mask: Bool[Tensor, "batch words"]
+
+
+class Bank(NamedTuple):
+    """The candidates of ITC: the teacher's features of the global batch, then the queue's."""
+
+    own_images: Float[Tensor, "batch embed"]
+    own_texts: Float[Tensor, "batch embed"]
+    images: Float[Tensor, "bank embed"]
+    texts: Float[Tensor, "bank embed"]
+    image_ids: Int[Tensor, "bank"]
+    caption_ids: Int[Tensor, "bank"]
+    positive: Bool[Tensor, "batch bank"]
+
+
+class Contrast(NamedTuple):
+    """What ITC leaves to ITM: scores within the global batch, and pairs that are no negatives."""
+
+    text: Float[Tensor, "batch words dim"]
+    image_to_text: Float[Tensor, "batch everyone"]
+    text_to_image: Float[Tensor, "batch everyone"]
+    same: Bool[Tensor, "batch everyone"]
+
+
+class Pretraining(nn.Module):
+    """The model, its teacher and queues, and the losses of one step."""
+
+    def __init__(
+        self,
+        model: MPlug,
+        *,
+        objectives: ObjectivesConfig,
+        optim: OptimConfig,
+        words: Words,
+        longest: int,
+        seed: int,
+        processes: Processes,
+        validation: Callable[[], Sequence[Batch]],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.teacher = momentum.averaged_copy(model, without=NOT_TAUGHT)
+        self.queue = momentum.FeatureQueue(
+            objectives.queue_size,
+            embed_dim=model.config.embed_dim,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        text = model.config.text
+        self.tag_head = nn.Linear(text.hidden_size, text.vocab_size)
+        nn.init.normal_(self.tag_head.weight, std=NEW_WEIGHT_STD)
+        nn.init.constant_(self.tag_head.bias, RARE_WORD_LOGIT)
+        self.objectives, self.words, self.longest = objectives, words, longest
+        self.optim, self.seed, self.processes = optim, seed, processes
+        self.validation = validation
+        self._part = 0
+
+    def before_step(self, step: int) -> None:
+        """Let the teacher follow the student."""
+        self._part = 0
+        momentum.update_average(self.teacher, self.model, momentum=self.objectives.momentum)
+
+    def after_step(self) -> None:
+        """Keep the temperature in bounds."""
+        contrastive.clamp_temperature(self.model.temperature)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all but the teacher, whose targets carry no dropout."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, batch: Batch, step: int) -> StepResult:
+        """The weighted sum of the objectives that are on at this step, and what to log."""
+        losses, logs = self.losses(batch, step, names=self.active(step), part=self._part)
+        self._part += 1
+        terms = [getattr(self.objectives, name).weight * loss for name, loss in losses.items()]
+        return StepResult(torch.stack(terms).sum(), logs)
+
+    def active(self, step: int) -> tuple[str, ...]:
+        """The objectives that count at this step."""
+        terms = {name: getattr(self.objectives, name) for name in OBJECTIVES}
+        return tuple(
+            name
+            for name, term in terms.items()
+            if term.weight > 0 and step % term.every == term.offset % term.every
+        )
+
+    def losses(
+        self, batch: Batch, step: int, *, names: Collection[str], part: int, remember: bool = True
+    ) -> tuple[Logs, Logs]:
+        """The named losses, each a mean over the global batch, and what to log of them.
+
+        `remember` compares with the queue and extends it, as training does; without it ITC's
+        candidates are the batch alone, so that what is measured is not which data a pair is from.
+        """
+        encoded, draws = self._encode(batch), self._draw(batch, step, part)
+        losses: Logs = {}
+        logs: Logs = {}
+        if "itc" in names or "itm" in names:
+            contrast, loss = self._contrast(batch, encoded, step, logs, remember=remember)
+            if "itc" in names:
+                losses["itc"] = loss
+            if "itm" in names:
+                losses["itm"] = self._match(encoded, contrast, draws, logs)
+        if "mlm" in names:
+            losses["mlm"] = self._fill_in(encoded, draws, logs, taught=self._taught_share(step))
+        if "prefix_lm" in names:
+            losses["prefix_lm"] = self._continue(batch, encoded, draws)
+        if "tags" in names:
+            losses["tags"] = self._tag(encoded)
+        return losses, {**{name: loss.detach() for name, loss in losses.items()}, **logs}
+
+    @torch.no_grad()
+    def blind(self, batch: Batch, step: int, *, part: int = 0) -> dict[str, float]:
+        """The word objectives, asked for the same words, of the same batch with blank images."""
+        blank = replace(batch, pixels=torch.zeros_like(batch.pixels))
+        _, logs = self.losses(blank, step, names=("mlm", "prefix_lm"), part=part, remember=False)
+        return {
+            f"{name}_blind": over_processes(logs[name], processes=self.processes)
+            for name in ("mlm", "prefix_lm")
+        }
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Losses on validation batches beside their blind values, verdicts, and recall."""
+        names = [name for name in VERDICTS if getattr(self.objectives, name).weight > 0]
+        pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        embeddings = []
+        for part, batch in enumerate(self.validation()):
+            moved = batch.to(self.processes.device)
+            _, logs = self.losses(moved, VALIDATION, names=names, part=part, remember=False)
+            blind = self.blind(moved, VALIDATION, part=part)
+            for name in names:
+                value = over_processes(logs[name], processes=self.processes)
+                pairs[name].append(
+                    (value, blind.get(f"{name}_blind", float(logs.get(f"{name}_blind", 0))))
+                )
+            embeddings.append(self._embed(moved))
+        images, texts = (torch.cat(parts) for parts in zip(*embeddings, strict=True))
+        recall = retrieval_scores(
+            (images @ texts.T).cpu().numpy(), image_of_text=np.arange(len(images)), at=(1,)
+        )
+        figures = summarise(pairs, otherwise=VERDICTS)
+        return figures | {f"validation_{name}": value for name, value in recall.items()}
+
+    def _embed(self, batch: Batch) -> tuple[Float[Tensor, "all embed"], Float[Tensor, "all embed"]]:
+        ids, mask = self.words.without_end(batch.ids, batch.mask)
+        image = self.model.image_embedding(self.model.encode_image(batch.pixels))
+        text = self.model.text_embedding(self.model.encode_text(ids, mask))
+        return self.processes.gather(image), self.processes.gather(text)
+
+    def parameter_groups(self) -> list[Group]:
+        """Everything but the teacher."""
+        return parameter_groups(self, model=self.model, optim=self.optim)
+
+    def files(self) -> dict[str, Callable[[Path], None]]:
+        """Nothing beside the state."""
+        return {}
+
+    def _encode(self, batch: Batch) -> Encoded:
+        ids, mask = self.words.without_end(batch.ids, batch.mask)
+        image = self.model.encode_image(batch.pixels)
+        with torch.no_grad():
+            teacher_image = self.teacher.encode_image(batch.pixels)
+        return Encoded(image, teacher_image, ids, mask)
+
+    def _draw(self, batch: Batch, step: int, part: int) -> Draws:
+        rows, words = batch.ids.shape
+        return draw(
+            seed=self.seed,
+            step=step,
+            part=part,
+            rows=rows,
+            words=words,
+            longest=self.longest,
+            processes=self.processes,
+            device=batch.ids.device,
+        )
+
+    def _contrast(
+        self, batch: Batch, encoded: Encoded, step: int, logs: Logs, *, remember: bool
+    ) -> tuple[Contrast, Float[Tensor, ""]]:
+        """ITC against the teacher's features of the global batch and of the queue."""
+        model, bank = self.model, self._bank(batch, encoded, remember=remember)
+        text = model.encode_text(encoded.ids, encoded.mask)
+        compare = partial(contrastive.similarity, temperature=model.temperature)
+        image_to_text = compare(model.image_embedding(encoded.image), bank.texts)
+        text_to_image = compare(model.text_embedding(text), bank.images)
+        hard, share = contrastive.equal_shares(bank.positive), self._taught_share(step)
+        with torch.no_grad():
+            taught_texts = compare(bank.own_images, bank.texts)
+            taught_images = compare(bank.own_texts, bank.images)
+        loss = contrastive.contrastive(
+            image_to_text,
+            text_to_image,
+            text_targets=contrastive.soften(hard, teacher_similarity=taught_texts, share=share),
+            image_targets=contrastive.soften(hard, teacher_similarity=taught_images, share=share),
+        )
+        everyone = batch.ids.shape[0] * self.processes.world
+        if remember:
+            self.queue.push(
+                bank.images[:everyone],
+                bank.texts[:everyone],
+                image_ids=bank.image_ids[:everyone],
+                caption_ids=bank.caption_ids[:everyone],
+            )
+        logs["itc_blind"] = torch.tensor(contrastive.blind_loss(len(bank.texts)))
+        logs["itc_accuracy"] = contrastive.accuracy(image_to_text.detach(), bank.positive)
+        logs["temperature"] = model.temperature.detach()
+        return Contrast(
+            text,
+            image_to_text[:, :everyone],
+            text_to_image[:, :everyone],
+            bank.positive[:, :everyone],
+        ), loss
+
+    @torch.no_grad()
+    def _bank(self, batch: Batch, encoded: Encoded, *, remember: bool) -> Bank:
+        teacher, gather = self.teacher, self.processes.gather
+        places = slice(None) if remember else slice(0)
+        own_images = teacher.image_embedding(encoded.teacher_image)
+        own_texts = teacher.text_embedding(teacher.encode_text(encoded.ids, encoded.mask))
+        image_ids = torch.cat([gather(batch.image_ids), self.queue.image_ids[places]])
+        caption_ids = torch.cat([gather(batch.caption_ids), self.queue.caption_ids[places]])
+        return Bank(
+            own_images,
+            own_texts,
+            torch.cat([gather(own_images), self.queue.images[places].to(own_images.dtype)]),
+            torch.cat([gather(own_texts), self.queue.texts[places].to(own_texts.dtype)]),
+            image_ids,
+            caption_ids,
+            contrastive.positives(
+                batch.image_ids,
+                batch.caption_ids,
+                bank_image_ids=image_ids,
+                bank_caption_ids=caption_ids,
+            ),
+        )
+
+    def _match(
+        self, encoded: Encoded, contrast: Contrast, draws: Draws, logs: Logs
+    ) -> Float[Tensor, ""]:
+        """ITM on every pair, and for its image and its text one hard negative each."""
+        wrong_image = matching.hard_negatives(
+            contrast.text_to_image, forbidden=contrast.same, uniforms=draws.negative_images
+        )
+        wrong_text = matching.hard_negatives(
+            contrast.image_to_text, forbidden=contrast.same, uniforms=draws.negative_texts
+        )
+        images = self.processes.gather_with_gradient(encoded.image)
+        texts, masks = self._gather_texts(contrast.text, encoded.mask)
+        rows = contrast.text.shape[0]
+        own = torch.arange(rows, device=texts.device) + self.processes.rank * rows
+        text_rows = torch.cat([own, own, wrong_text.indices])
+        image_rows = torch.cat([own, wrong_image.indices, own])
+        fused = self.model.fuse_text(texts[text_rows], images[image_rows], masks[text_rows])
+        logits = self.model.match(fused)
+        labels = matching.labels(wrong_image.valid, wrong_text.valid)
+        counted = labels >= 0
+        logs["itm_blind"] = torch.tensor(matching.blind_loss(MATCHED_SHARE))
+        right = (logits.detach().argmax(dim=1) == labels)[counted]
+        logs["itm_accuracy"] = self._mean(right.float())
+        entropies = torch.cat([wrong_image.entropy, wrong_text.entropy])
+        logs["hard_negative_entropy"] = entropies.mean()
+        return self._mean(matching.matching(logits, labels)[counted])
+
+    def _gather_texts(
+        self, text: Float[Tensor, "batch words dim"], mask: Bool[Tensor, "batch words"]
+    ) -> tuple[Float[Tensor, "everyone longest dim"], Bool[Tensor, "everyone longest"]]:
+        """The texts of all processes, which may be padded to different lengths."""
+        if self.processes.world > 1:
+            missing = self.longest - text.shape[1]
+            text, mask = F.pad(text, (0, 0, 0, missing)), F.pad(mask, (0, missing))
+        return self.processes.gather_with_gradient(text), self.processes.gather(mask)
+
+    def _fill_in(
+        self, encoded: Encoded, draws: Draws, logs: Logs, *, taught: float
+    ) -> Float[Tensor, ""]:
+        """MLM: hidden words, read off the fused text; the teacher reads the same hidden text."""
+        hidden = masked_lm.mask_words(
+            encoded.ids,
+            maskable=encoded.mask & self.words.is_ordinary[encoded.ids],
+            share=self.objectives.mask_share,
+            mask_id=self.words.mask_id,
+            replacements=self.words.ordinary,
+            uniforms=draws.masking[:, : encoded.ids.shape[1]],
+        )
+
+        def word_logits(model: MPlug, image: Tensor) -> Tensor:
+            text = model.encode_text(hidden.ids, encoded.mask)
+            fused = model.fuse_text(text, image, encoded.mask)
+            return model.masked_word_logits(fused[hidden.asked])
+
+        logits, words = word_logits(self.model, encoded.image), encoded.ids[hidden.asked]
+        plain = self._mean(masked_lm.word_losses(logits, words))
+        logs["mlm"] = plain.detach()  # comparable with its blind value, as the taught loss is not
+        if taught == 0.0:
+            return plain
+        with torch.no_grad():
+            teacher_logits = word_logits(self.teacher, encoded.teacher_image)
+        return self._mean(
+            masked_lm.distilled_word_losses(
+                logits, words, teacher_logits=teacher_logits, share=taught
+            )
+        )
+
+    def _continue(self, batch: Batch, encoded: Encoded, draws: Draws) -> Float[Tensor, ""]:
+        """Prefix LM: the rest of a caption, from the fused image and prefix.
+
+        Where the prefix is empty the memory is the unfused image, as it is in captioning.
+        """
+        model = self.model
+        cut = prefix_lm.split(
+            batch.ids,
+            batch.mask,
+            prefix_words=prefix_lm.split_lengths(
+                batch.mask.sum(dim=1) - 2,
+                empty_share=self.objectives.empty_prefix_share,
+                uniforms=draws.prefix,
+            ),
+            pad_id=self.words.pad_id,
+        )
+        memory, memory_mask = self._prefix_memory(encoded.image, cut)
+        ids, mask, targets = shifted(cut.rest, cut.rest_mask)
+        wanted = targets >= 0
+        states = model.decoder.states(ids, mask, memory, memory_mask)[wanted]
+        logits = model.decoder.logits(states)
+        return self._mean(prefix_lm.next_word_losses(logits, targets[wanted]))
+
+    def _prefix_memory(
+        self, image: Float[Tensor, "batch patches dim"], cut: prefix_lm.PrefixSplit
+    ) -> tuple[Float[Tensor, "batch keys dim"], Bool[Tensor, "batch keys"]]:
+        """[image; prefix] after fusion; where there is no prefix, the image as it came."""
+        seen = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
+        mask = torch.cat([seen, cut.prefix_mask & ~cut.empty[:, None]], dim=1)
+        memory = F.pad(image, (0, 0, 0, cut.prefix.shape[1]))
+        rows = (~cut.empty).nonzero()[:, 0]
+        if len(rows) == 0:
+            return memory, mask
+        prefix_mask = cut.prefix_mask[rows]
+        text = self.model.encode_text(cut.prefix[rows], prefix_mask)
+        fused = torch.cat(self.model.fuse(text, image[rows], prefix_mask), dim=1)
+        return memory.index_copy(0, rows, fused.to(memory.dtype)), mask
+
+    def _tag(self, encoded: Encoded) -> Float[Tensor, ""]:
+        """Tags: the caption's words, each asked of some image token."""
+        labels = tags.tag_labels(
+            encoded.ids,
+            counted=encoded.mask & self.words.is_ordinary[encoded.ids],
+            vocab_size=self.tag_head.out_features,
+        )
+        return self._mean(tags.tag_losses(self.tag_head(encoded.image), labels))
+
+    def _mean(self, terms: Float[Tensor, "terms"]) -> Float[Tensor, ""]:
+        return global_mean(terms, processes=self.processes)
+
+    def _taught_share(self, step: int) -> float:
+        """How much of a target is the teacher's: nothing at first, for it knows nothing yet."""
+        ramp = self.objectives.distillation_ramp_steps
+        return self.objectives.distillation * (min(1.0, step / ramp) if ramp else 1.0)
