@@ -23,7 +23,7 @@ from mplug.data.transforms import to_array
 from mplug.errors import CheckpointError, ConfigError
 from mplug.inference import index
 from mplug.interfaces.compute import Compute, Picture, chunks, joined
-from mplug.interfaces.locate import CHECKPOINTS, find_model
+from mplug.interfaces.locate import CHECKPOINTS, require_model
 from mplug.interfaces.writing import writing
 from mplug.training.checkpoints import Checkpoints
 from mplug.training.distributed import choose_device
@@ -31,6 +31,8 @@ from mplug.training.state import TASK
 from mplug.weights import hub, store
 from mplug.weights.card import ModelCard
 from mplug.weights.layout import CONFIG, FILES
+
+__all__ = ["Hit", "ImageSource", "Model", "Picture", "Ranked", "load"]
 
 TASK_PREFIX = "model."  # of the model's tensors among a task's
 
@@ -71,11 +73,11 @@ def load(
         ConfigError: the device does not exist here.
     """
     place = choose_device(best_device() if device == "auto" else device)
-    found = find_model(Path(source))
-    if found is not None and found.run is not None:
-        loaded = _load_checkpoint(found.run, image_size=image_size)
+    found = require_model(source)
+    if found is not None and found.unfinished:
+        loaded = _load_checkpoint(found.folder, image_size=image_size)
     else:
-        saved = source if found is None or found.saved is None else found.saved
+        saved = source if found is None else found.folder
         loaded = store.load_pretrained(saved, image_size=image_size, revision=revision)
     return Model(loaded, device=place)
 

@@ -3,10 +3,11 @@
 Imports no torch, so that a wrong name is answered at once.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mplug.errors import CheckpointError
+from mplug.weights.hub import is_hub_id
 from mplug.weights.layout import CONFIG, is_saved_model
 
 RUNS = Path("runs")
@@ -14,12 +15,11 @@ MODEL, CHECKPOINTS = "model", "checkpoints"
 ADVICE = "`mplug demo` trains a model in minutes; --model names another one"
 
 
-@dataclass(frozen=True)
-class Found:
-    """Where a model is: a folder that `save_pretrained` wrote, or a run with checkpoints only."""
+class Found(NamedTuple):
+    """A folder that `save_pretrained` wrote, or an unfinished run that has only checkpoints."""
 
-    saved: Path | None = None
-    run: Path | None = None
+    folder: Path
+    unfinished: bool
 
 
 def find_model(folder: Path) -> Found | None:
@@ -28,15 +28,32 @@ def find_model(folder: Path) -> Found | None:
     Within a run its exported `model/` comes before its checkpoints, the newest stage before others.
     """
     if is_saved_model(folder):
-        return Found(saved=folder)
+        return Found(folder, unfinished=False)
     places = [folder, *_folders_in(folder)]
     saved = [place / MODEL for place in places if is_saved_model(place / MODEL)]
     if saved:
         own = folder / MODEL
-        return Found(saved=own if own in saved else max(saved, key=_changed))
+        return Found(own if own in saved else max(saved, key=_changed), unfinished=False)
     unfinished = [place for place in places if _has_checkpoints(place)]
     if unfinished:
-        return Found(run=max(unfinished, key=_changed))
+        return Found(max(unfinished, key=_changed), unfinished=True)
+    return None
+
+
+def require_model(source: str | Path) -> Found | None:
+    """The model that `source` names on this machine; None if it is a name on the hub.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    folder = Path(source)
+    found = find_model(folder)
+    if found is not None:
+        return found
+    if folder.exists():
+        raise CheckpointError(f"{source}: neither a saved model nor a run that has one: {ADVICE}")
+    if not is_hub_id(str(source)):
+        raise CheckpointError(f"{source}: no such folder, and no hub name (OWNER/NAME): {ADVICE}")
     return None
 
 
@@ -47,9 +64,7 @@ def newest_model(runs: Path = RUNS) -> Path:
         CheckpointError: there is none.
     """
     models = {run: find_model(run) for run in _folders_in(runs)}
-    dated = [
-        (_changed(found.saved or found.run or run), run) for run, found in models.items() if found
-    ]
+    dated = [(_changed(found.folder), run) for run, found in models.items() if found]
     if not dated:
         raise CheckpointError(f"{runs}/ holds no trained model: {ADVICE}")
     return max(dated)[1]
