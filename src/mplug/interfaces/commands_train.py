@@ -17,7 +17,12 @@ Words = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-recipes = typer.Typer(help="List, show or copy the recipes.", invoke_without_command=True)
+recipes = typer.Typer(
+    help="List, show or copy the recipes.",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 
 def train(
