@@ -1,0 +1,121 @@
+"""Composing scenes: a background, then drawings that hardly overlap, with their exact boxes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from mplug.data.scenes.scene import Box, Placed, Scene
+from mplug.data.scenes.sprites import colour_word, recolour, shape
+from mplug.data.scenes.world import Pixels, artists_with
+
+Canvas = npt.NDArray[np.float32]
+
+SIDES = (28 / 96, 31 / 96, 34 / 96, 38 / 96, 42 / 96, 48 / 96)  # of the picture, times the scale
+LARGEST = 0.85  # of the picture's side, whatever the scale
+TURNS = (-18, -9, 0, 9, 18)  # degrees; few, so that turned drawings can be kept
+MAX_SHARED = 0.08  # of the smaller of two boxes
+TRIES = 12  # places tried for an object before everything is drawn again, smaller
+GRAINS = (64, 32, 16, 8)  # cells along a side of a noisy background
+# Drawings with letters or numbers on them, which no mirror may show.
+NEVER_FLIPPED = {"ambulance", "billiard ball", "fire engine", "mailbox", "money bag", "taxi"}
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Draws scenes of given concepts by given artists; nothing is remembered between scenes.
+
+    With `augment`, drawings are also turned, mirrored and repainted, and some scenes blurred.
+    """
+
+    artists: tuple[str, ...]
+    image_size: int  # pixels
+    object_scale: float = 1.3
+    augment: bool = False
+
+    def scene(self, names: Sequence[str], *, random: np.random.Generator) -> Scene:
+        """A scene of these concepts, each drawn by an artist drawn at random."""
+        canvas = background(self.image_size, random)
+        places = self._arrange(names, random)
+        objects = []
+        for name, artist, box, sprite in places:
+            paint = sprite[..., :3].astype(np.float32)
+            if self.augment:
+                paint = recolour(paint, random)
+            alpha = sprite[..., 3:].astype(np.float32) / 255
+            region = canvas[box.y0 : box.y1, box.x0 : box.x1]
+            region += (paint - region) * alpha
+            colour = None if self.augment else colour_word(artist, name)
+            objects.append(Placed(name, artist, box, colour))
+        image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+        if self.augment and random.random() < 0.25:
+            image = _blur(image, radius=random.uniform(0.3, 0.9))
+        return Scene(image, tuple(objects))
+
+    def _arrange(
+        self, names: Sequence[str], random: np.random.Generator
+    ) -> list[tuple[str, str, Box, Pixels]]:
+        """Draw shapes and places until no two boxes share more than they may."""
+        shrink = 1.0
+        while True:
+            places: list[tuple[str, str, Box, Pixels]] = []
+            for name in names:
+                artist, sprite = self._sprite(name, shrink, random)
+                box = self._place(sprite, [place[2] for place in places], random)
+                if box is None:
+                    break
+                places.append((name, artist, box, sprite))
+            if len(places) == len(names):
+                return places
+            shrink *= 0.92
+
+    def _sprite(self, name: str, shrink: float, random: np.random.Generator) -> tuple[str, Pixels]:
+        artists = artists_with(name, self.artists)
+        artist = artists[int(random.integers(len(artists)))]
+        side = SIDES[int(random.integers(len(SIDES)))] * self.object_scale
+        pixels = max(4, round(min(side, LARGEST) * shrink * self.image_size))
+        degrees = TURNS[int(random.integers(len(TURNS)))] if self.augment else 0
+        sprite = shape(artist, name, side=pixels, degrees=degrees)
+        if self.augment and random.random() < 0.5 and name not in NEVER_FLIPPED:
+            sprite = sprite[:, ::-1]
+        return artist, sprite
+
+    def _place(
+        self, sprite: Pixels, taken: Sequence[Box], random: np.random.Generator
+    ) -> Box | None:
+        height, width = sprite.shape[:2]
+        for _ in range(TRIES):
+            x = int(random.integers(max(1, self.image_size - width + 1)))
+            y = int(random.integers(max(1, self.image_size - height + 1)))
+            box = Box(x, y, x + width, y + height)
+            if all(box.shared(other) <= MAX_SHARED for other in taken):
+                return box
+        return None
+
+
+def background(size: int, random: np.random.Generator) -> Canvas:
+    """RGB [size, size, 3] in 0..255: plain (40%), a gradient (35%) or noise (25%)."""
+    colour = random.uniform(0, 255, 3).astype(np.float32)
+    kind = random.random()
+    if kind < 0.4:
+        return np.broadcast_to(colour, (size, size, 3)).copy()
+    if kind < 0.75:
+        other = random.uniform(0, 255, 3).astype(np.float32)
+        angle = random.uniform(0, 2 * np.pi)
+        steps = np.linspace(-0.5, 0.5, size, dtype=np.float32)
+        along = steps * np.float32(np.cos(angle)) + steps[:, None] * np.float32(np.sin(angle))
+        share = np.clip(along + np.float32(0.5), 0, 1)[..., None]
+        return colour + (other - colour) * share
+    cells = min(size, GRAINS[int(random.integers(len(GRAINS)))])
+    spread = random.uniform(15, 60)
+    noise = colour + random.normal(0, spread, (cells, cells, 3))
+    coarse = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8), "RGB")
+    smooth = coarse.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(smooth).astype(np.float32)
+
+
+def _blur(image: Pixels, *, radius: float) -> Pixels:
+    blurred = Image.fromarray(image, "RGB").filter(ImageFilter.BoxBlur(radius))
+    return np.array(blurred)

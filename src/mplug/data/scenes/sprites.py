@@ -1,0 +1,100 @@
+"""Drawings made ready to place: turned, resized, coloured; the shapes are kept for reuse."""
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mplug.data.scenes.world import Pixels, drawing
+
+VISIBLE = 16  # alpha, of 255: a box ends where a drawing is fainter than this
+OPAQUE = 200
+AGREE = 0.6  # share of a drawing's opaque pixels that makes a colour its colour
+CACHE_BYTES = 192 * 1024 * 1024  # per process; all shapes of a 200-concept world at 64 pixels
+
+_shapes: dict[tuple[str, str, int, int], Pixels] = {}
+_shape_bytes = 0
+
+
+def shape(artist: str, name: str, *, side: int, degrees: int) -> Pixels:
+    """A drawing as straight RGBA [height, width, 4] whose longest side is about `side` pixels."""
+    global _shape_bytes
+    key = (artist, name, side, degrees)
+    if key not in _shapes:
+        made = _make_shape(artist, name, side, degrees)
+        if _shape_bytes + made.nbytes > CACHE_BYTES:
+            _shapes.clear()
+            _shape_bytes = 0
+        _shapes[key] = made
+        _shape_bytes += made.nbytes
+    return _shapes[key]
+
+
+def _make_shape(artist: str, name: str, side: int, degrees: int) -> Pixels:
+    # Pillow premultiplies while it resizes and turns straight RGBA; doing so before would do it
+    # twice and leave white rims.
+    image = Image.fromarray(drawing(artist, name), "RGBA")
+    if degrees:
+        image = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+        image = image.crop(_visible_box(image))
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    made = np.array(image.crop(_visible_box(image)))
+    made.flags.writeable = False
+    return made
+
+
+def _visible_box(image: Image.Image) -> tuple[int, int, int, int]:
+    alpha = image.getchannel("A").point([0] * VISIBLE + [255] * (256 - VISIBLE))
+    return alpha.getbbox() or (0, 0, *image.size)
+
+
+def recolour(
+    sprite: npt.NDArray[np.float32], random: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Other paints for RGB [height, width, 3] in 0..255: gains, brightness, gamma, some grey."""
+    gain = random.uniform(0.75, 1.25, 3) * random.uniform(0.8, 1.2)
+    gamma = np.exp(random.uniform(-0.25, 0.25))
+    painted = np.minimum(sprite * (gain / 255).astype(np.float32), 1) ** np.float32(gamma) * 255
+    if random.random() < 0.1:
+        share = np.float32(random.uniform(0.3, 0.9))
+        painted += (painted.mean(axis=2, keepdims=True) - painted) * share
+    return painted
+
+
+@cache
+def colour_word(artist: str, name: str) -> str | None:
+    """The colour that most opaque pixels of a drawing share, or None."""
+    pixels = drawing(artist, name)
+    opaque = pixels[pixels[..., 3] >= OPAQUE][:, :3]
+    if not len(opaque):
+        return None
+    hsv = np.array(Image.fromarray(opaque[None], "RGB").convert("HSV"))[0].astype(int)
+    shares = {word: float(agree.mean()) for word, agree in _colours(hsv).items()}
+    word = max(shares, key=lambda each: shares[each])
+    return word if shares[word] >= AGREE else None
+
+
+def _colours(hsv: npt.NDArray[np.int_]) -> dict[str, npt.NDArray[np.bool_]]:
+    """For each colour word, which of the pixels [n, 3] of hue, saturation, value it fits.
+
+    The ranges leave gaps: a pixel between two colours counts for neither.
+    """
+    hue, saturation, value = hsv.T
+    degrees = hue * 360 // 255
+    dark, pale = value < 60, (saturation < 45) & (value >= 60)
+    vivid = (value >= 60) & (saturation >= 90)
+    light = vivid & (value >= 140)
+    return {
+        "black": dark,
+        "white": pale & (value >= 215),
+        "grey": pale & (value < 190),
+        "red": light & ((degrees < 12) | (degrees >= 345)),
+        "yellow": light & (degrees >= 40) & (degrees < 62),
+        "green": vivid & (degrees >= 85) & (degrees < 160),
+        "blue": vivid & (degrees >= 190) & (degrees < 245),
+        "purple": vivid & (degrees >= 255) & (degrees < 290),
+        "brown": vivid & (degrees >= 10) & (degrees < 35) & (value < 150),
+    }

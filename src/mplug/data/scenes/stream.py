@@ -1,0 +1,209 @@
+"""Scenes as training examples without end, and as fixed galleries to evaluate on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from mplug.config.schema import ScenesConfig
+from mplug.data.batch import Example, identity
+from mplug.data.scenes.phrases import COLOURS, OPENINGS, Wording, caption, captions, with_article
+from mplug.data.scenes.render import Renderer
+from mplug.data.scenes.scene import OPPOSITE, Pixels, Scene
+from mplug.data.scenes.world import TEST_ARTISTS, World, artists_with, check_split
+from mplug.errors import ConfigError
+
+Split = Literal["train", "validation", "test"]
+
+EPOCH = 100_000  # examples; scenes never repeat, so this only gives progress a measure
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)  # CLIP's
+STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
+
+
+@runtime_checkable
+class Words(Protocol):
+    """What is needed of a tokenizer."""
+
+    @property
+    def cls_id(self) -> int:
+        """Begins every text."""
+        ...
+
+    @property
+    def sep_id(self) -> int:
+        """Ends every text."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text's pieces, without special tokens."""
+        ...
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A scene with the caption to search with, and every plain caption that is true of it."""
+
+    scene: Scene
+    caption: str
+    references: tuple[str, ...]
+
+
+class SceneExamples:
+    """Scenes drawn as they are asked for: an example is a function of seed and position.
+
+    Training scenes never hold a held-out pair together and are augmented; those of the other
+    splits are neither. `tokenizer` may be left out where only scenes or captions are wanted.
+
+    Raises:
+        ConfigError: the world cannot be made, or one artist is on both sides of a split.
+    """
+
+    def __init__(
+        self,
+        config: ScenesConfig,
+        *,
+        image_size: int,
+        tokenizer: Words | None = None,
+        max_words: int = 30,
+        split: Split = "train",
+        artists: Sequence[str] | None = None,
+        wording: Wording | None = None,
+    ) -> None:
+        check_split([config.artists, config.validation_artists, TEST_ARTISTS])
+        self.config = config
+        self.tokenizer = tokenizer
+        self.max_words = max_words
+        self.split = split
+        self.wording = wording or Wording()
+        self.world = World.load(
+            concepts=config.concepts, seed=config.seed, held_out_pairs=config.held_out_pairs
+        )
+        if not 1 <= config.min_objects <= config.max_objects <= config.concepts:
+            raise ConfigError(
+                f"data.scenes: min_objects {config.min_objects} to max_objects "
+                f"{config.max_objects} must lie between 1 and concepts = {config.concepts}"
+            )
+        self.renderer = Renderer(
+            tuple(artists) if artists is not None else self.artists_of(split),
+            image_size=image_size,
+            object_scale=config.object_scale,
+            augment=split == "train",
+        )
+        for name in self.world.names:
+            artists_with(name, self.renderer.artists)
+
+    def __len__(self) -> int:
+        """A nominal epoch; scenes never repeat."""
+        return EPOCH
+
+    def artists_of(self, split: Split) -> tuple[str, ...]:
+        """The artists whose drawings a split shows."""
+        if split == "train":
+            return self.config.artists
+        return self.config.validation_artists if split == "validation" else TEST_ARTISTS
+
+    def example(self, position: int, *, seed: int) -> Example:
+        """Pixels [3, size, size] and the ids [CLS] caption [SEP] of one scene."""
+        if self.tokenizer is None:
+            raise ConfigError("these scenes were made without a tokenizer, so they have no ids")
+        scene, text = self.captioned_scene(position, seed=seed)
+        pieces = self.tokenizer.encode(text)[: self.max_words]
+        return Example(
+            pixels=to_pixels(scene.image),
+            ids=[self.tokenizer.cls_id, *pieces, self.tokenizer.sep_id],
+            image_id=identity(f"{self.split} scene {seed} {position}"),
+            caption_id=identity(text),
+        )
+
+    def captioned_scene(self, position: int, *, seed: int) -> tuple[Scene, str]:
+        """The scene at `position`, and one caption of it."""
+        kind = ("train", "validation", "test").index(self.split)
+        random = np.random.default_rng([self.config.seed, seed, position, kind])
+        scene = self.renderer.scene(self._draw_names(random), random=random)
+        return scene, caption(scene, random=random, wording=self.wording)
+
+    def captions_for_tokenizer(self) -> Iterator[str]:
+        """A finite corpus with every word that captions of this world can have."""
+        phrases = [with_article(name) for name in self.world.names]
+        for place, phrase in enumerate(phrases):
+            other = phrases[(place + 1) % len(phrases)]
+            for opening in OPENINGS:
+                yield f"{opening}{phrase} and {other}, {phrase}"
+                for direction in (*OPPOSITE, "beside"):
+                    yield f"{opening}{phrase} {direction} {other}"
+        if self.wording.colour_share:
+            yield from sorted(COLOURS)
+
+    def gallery(
+        self,
+        count: int,
+        *,
+        artists: Sequence[str],
+        seed: int,
+        objects: Sequence[int] = (2,),
+    ) -> list[Captioned]:
+        """Scenes without augmentation whose sets of objects all differ, absent from training.
+
+        `objects` gives the numbers of objects, shared out evenly. A pair is a held-out one; a
+        larger set holds one at least; single objects, which training has seen, only differ.
+
+        Raises:
+            ConfigError: there are fewer such sets than asked for.
+        """
+        random = np.random.default_rng([self.config.seed, seed, count, 7])
+        renderer = Renderer(
+            tuple(artists), self.renderer.image_size, self.config.object_scale, augment=False
+        )
+        made = []
+        for names in self._different_sets(count, objects, random):
+            scene = renderer.scene(names, random=random)
+            texts = captions(scene)
+            made.append(Captioned(scene, texts[0], texts))
+        return made
+
+    def _draw_names(self, random: np.random.Generator) -> list[str]:
+        """Names for one scene; singles half as often as any larger number."""
+        counts = np.arange(self.config.min_objects, self.config.max_objects + 1)
+        weights = np.where(counts == 1, 0.5, 1.0)
+        count = int(random.choice(counts, p=weights / weights.sum()))
+        while True:
+            places = random.choice(len(self.world.names), size=count, replace=False)
+            names = [self.world.names[place] for place in places]
+            if self.split != "train" or self.world.may_meet(names):
+                return names
+
+    def _different_sets(
+        self, count: int, objects: Sequence[int], random: np.random.Generator
+    ) -> list[list[str]]:
+        shares = np.bincount(np.arange(count) % len(objects), minlength=len(objects))
+        sets: list[list[str]] = []
+        for number, share in zip(objects, shares, strict=True):
+            sets += self._sets_of(number, int(share), random)
+        return [sets[place] for place in random.permutation(len(sets))]
+
+    def _sets_of(self, number: int, share: int, random: np.random.Generator) -> list[list[str]]:
+        names, pairs = self.world.names, sorted(sorted(pair) for pair in self.world.held_out)
+        known = [[name] for name in names] if number == 1 else pairs
+        if (number <= 2 and share > len(known)) or not known:
+            raise ConfigError(
+                f"{share} different sets of {number} absent from training were asked for, but "
+                f"there are {len(known)}: raise data.scenes.held_out_pairs or ask for fewer"
+            )
+        if number <= 2:
+            places = random.permutation(len(known))[:share]
+            return [[str(name) for name in random.permutation(known[place])] for place in places]
+        found: dict[frozenset[str], list[str]] = {}
+        while len(found) < share:
+            start = pairs[int(random.integers(len(pairs)))]
+            others = [name for name in names if name not in start]
+            more = random.choice(len(others), size=number - 2, replace=False)
+            drawn = [*start, *(others[place] for place in more)]
+            found.setdefault(frozenset(drawn), [str(name) for name in random.permutation(drawn)])
+        return list(found.values())
+
+
+def to_pixels(image: Pixels) -> np.ndarray:
+    """An image [size, size, 3] as normalised float32 [3, size, size]."""
+    scaled = (image.astype(np.float32) / 255 - MEAN) / STD
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
