@@ -1,20 +1,25 @@
 """The same code in one process or many: who we are, sums, gathers, sections for one process."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Shaped
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
-from mplug.errors import ConfigError, MPlugError
+from mplug.errors import ConfigError, MPlugError, TrainingError
 
 Result = TypeVar("Result")
+ROLL_CALL_SECONDS = 5.0
+"""How long those who are left wait for each of the others, after a collective has failed."""
 
 
 class _Gather(torch.autograd.Function):
@@ -98,6 +103,16 @@ class Processes:
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
+    def fail(self, error: MPlugError) -> NoReturn:
+        """End every process over what all of them know; the main one alone has the message.
+
+        Raises:
+            `error` in the main process, SystemExit with its exit code in the others.
+        """
+        if self.main:
+            raise error
+        raise SystemExit(error.exit_code)
+
     def on_main(self, section: Callable[[], Result]) -> Result | None:
         """Run `section` in the main process alone, the others waiting for it.
 
@@ -164,8 +179,67 @@ def processes(device: str = "cpu", *, timeout_seconds: float = 600.0) -> Iterato
         yield Processes(device=place)
         return
     backend = "cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+    timeout = timedelta(seconds=timeout_seconds)
+    try:
+        store, rank, world = next(rendezvous("env://", timeout=timeout))
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=timeout)
+    except (dist.DistError, RuntimeError) as error:
+        raise TrainingError(
+            f"process {rank} of {world} did not find the others: {error}"
+        ) from error
     try:
         yield Processes(rank=rank, world=world, device=place)
+    except RuntimeError as error:
+        if not _says_lost(error):
+            raise
+        _call_roll(PrefixStore("roll", store), rank=rank, world=world, error=error)
     finally:
         dist.destroy_process_group()
+
+
+def _says_lost(error: RuntimeError) -> bool:
+    """Whether a collective failed; gloo raises plain RuntimeErrors that name its source files."""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
+
+
+def _call_roll(store: Store, *, rank: int, world: int, error: RuntimeError) -> NoReturn:
+    """After a failed collective: those who are left report, and one of them names the others.
+
+    Process 0 speaks if it is left; the others answer it, and speak only when it is silent.
+
+    Raises:
+        TrainingError: naming the processes that are lost.
+        SystemExit: in those with nothing to add.
+    """
+    silent = _silent(store, rank=rank, world=world)
+    if rank > 0 and not silent:
+        raise SystemExit(TrainingError.exit_code)
+    lost = f"process {', '.join(map(str, silent))}" if silent else "the connection to a process"
+    raise TrainingError(
+        f"{lost} of {world} was lost: it ended, or did not answer in time ({error}). Its own last "
+        "words tell more; run the same command again to continue from the last checkpoint"
+    ) from error
+
+
+def _silent(store: Store, *, rank: int, world: int) -> list[int]:
+    """The other processes that process 0 misses; for another process, whether 0 is one of them.
+
+    In a thread: process 0 keeps the store, and if it is stopped its answers never come.
+    """
+    silent = [0] if rank else list(range(1, world))
+
+    def ask() -> None:
+        wait = timedelta(seconds=ROLL_CALL_SECONDS)
+        if rank == 0:
+            store.set("0", "here")
+        for other in list(silent):
+            with suppress(RuntimeError):  # it did not answer
+                store.wait([str(other)], wait)
+                silent.remove(other)
+        if rank > 0:
+            store.set(str(rank), "here")
+
+    caller = threading.Thread(target=ask, daemon=True)
+    caller.start()
+    caller.join(ROLL_CALL_SECONDS * world)
+    return list(silent)

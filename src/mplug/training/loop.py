@@ -1,5 +1,6 @@
 """The loop: now and then evaluate and save, then one update, then log."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -137,13 +138,15 @@ class Engine(Generic[BatchType]):
 
     def _join_processes(self) -> nn.Module:
         device = self.processes.device
-        return DistributedDataParallel(
-            self.model,
-            device_ids=None if device.type == "cpu" else [device],
-            broadcast_buffers=False,  # every process computes the same buffers
-            find_unused_parameters=True,  # an objective with a period leaves some out
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():  # torch 2.13 renames an option that 2.10 knows by this name
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
+            return DistributedDataParallel(
+                self.model,
+                device_ids=None if device.type == "cpu" else [device],
+                broadcast_buffers=False,  # every process computes the same buffers
+                find_unused_parameters=True,  # an objective with a period leaves some out
+                gradient_as_bucket_view=True,
+            )
 
     # --- now and then ---
 
@@ -161,7 +164,9 @@ class Engine(Generic[BatchType]):
         if save_due and step != self.saved_at:
             self.save()
         if self._stop(asked) and not last:
-            raise Interrupted(self.stop, step=step, steps=self.optim.steps, path=self.run.path)
+            self.processes.fail(
+                Interrupted(self.stop, step=step, steps=self.optim.steps, path=self.run.path)
+            )
 
     def _stop(self, asked: Interrupts) -> int:
         """The signal that ends this run; one of many processes waits until all know of it."""
@@ -255,7 +260,9 @@ class Engine(Generic[BatchType]):
         told = self.processes.highest(asked.signal if finite else NOT_FINITE)
         if told == NOT_FINITE:
             logs = [result.logs for result in results]
-            raise TrainingError(_not_finite(self.task, logs=logs, step=self.progress.step))
+            self.processes.fail(
+                TrainingError(_not_finite(self.task, logs=logs, step=self.progress.step))
+            )
         self.stop = told
 
     # --- log ---
