@@ -3,26 +3,29 @@
 import math
 
 from mplug.interfaces.report.content import Curve, Score
-from mplug.interfaces.report.curves import thinned
+from mplug.interfaces.report.curves import ending, smoothed, thinned
 from mplug.interfaces.report.markup import Markup, element, joined
 
-WIDTH, HEIGHT = 360, 210
-LEFT, RIGHT, TOP, BOTTOM = 38, 12, 12, 28
-MOST_POINTS = 160
+WIDTH, HEIGHT = 480, 210
+LEFT, RIGHT, TOP, BOTTOM = 42, 14, 10, 30
+MOST_POINTS = 200
 
 Points = tuple[tuple[float, float], ...]
 
 
 def line_chart(curve: Curve) -> Markup:
-    """The loss as a solid line and its blind value as a dashed one, from 0 upwards."""
+    """The loss smoothed over its faint measurements, its blind value dashed, from 0 upwards."""
+    measured = thinned(curve.points, most=MOST_POINTS)
     lines = {
-        "line": thinned(curve.points, most=MOST_POINTS),
+        "measured": measured,
         "blind": thinned(curve.blind, most=MOST_POINTS),
+        "line": smoothed(measured),
     }
     every = [point for points in lines.values() for point in points]
-    across = ticks(max((step for step, _ in every), default=1.0))
+    last_step = max((step for step, _ in every), default=1.0)
     upward = ticks(max((value for _, value in every), default=1.0))
-    place = _Frame(across[-1], upward[-1])
+    place = _Frame(last_step, upward[-1])
+    across = [step for step in ticks(last_step) if step <= last_step]
     return element(
         "svg",
         _grid(place, across, upward),
@@ -35,9 +38,9 @@ def line_chart(curve: Curve) -> Markup:
 
 def description(curve: Curve) -> str:
     """The chart in words, for those who cannot see it."""
-    first, last = curve.points[0][1], curve.points[-1][1]
+    first, last = curve.points[0][1], ending(curve.points)
     words = f"{curve.name} goes from {first:.3g} to {last:.3g} in {curve.points[-1][0]} steps"
-    return f"{words}; its blind value ends at {curve.blind[-1][1]:.3g}" if curve.blind else words
+    return f"{words}; its blind value ends at {ending(curve.blind):.3g}" if curve.blind else words
 
 
 def ticks(top: float) -> list[float]:
@@ -117,7 +120,7 @@ def _grid(place: _Frame, across: list[float], upward: list[float]) -> Markup:
             _steps(step),
             x=place.x(step),
             y=HEIGHT - 8,
-            text_anchor="end" if step == across[-1] else "middle",
+            text_anchor="middle",
         )
         for step in across
     ]

@@ -74,5 +74,21 @@ def thinned(points: tuple[tuple[int, float], ...], *, most: int) -> tuple[tuple[
     )
 
 
+def smoothed(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    """Each value averaged over a twentieth of the curve around it, less at the ends."""
+    reach = len(points) // 40
+    result = []
+    for place, (step, _) in enumerate(points):
+        near = points[max(0, place - reach) : place + reach + 1]
+        result.append((step, sum(value for _, value in near) / len(near)))
+    return tuple(result)
+
+
+def ending(points: tuple[tuple[int, float], ...]) -> float:
+    """Where a curve ends: the mean of its last twentieth."""
+    last = points[-max(1, len(points) // 20) :]
+    return sum(value for _, value in last) / len(last)
+
+
 def _points(series: dict[int, float]) -> tuple[tuple[int, float], ...]:
     return tuple(sorted(series.items()))

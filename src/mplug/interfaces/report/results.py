@@ -82,7 +82,11 @@ def searches_section(searches: Sequence[SearchExample]) -> Markup:
     rows = [
         joined(
             element("h3", spelled(split)),
-            *(_search_row(search) for search in searches if search.split == split),
+            element(
+                "div",
+                *(_search_row(search) for search in searches if search.split == split),
+                class_="searches",
+            ),
         )
         for split in dict.fromkeys(search.split for search in searches)
     ]
@@ -108,7 +112,7 @@ def _score_row(score: Score, baselines: Sequence[str]) -> Markup:
         element(
             "td",
             figure(score.baselines[name], scale=score.scale) if name in score.baselines else "–",
-            class_="baseline",
+            class_="baseline" if name in score.baselines else "baseline absent",
             data_label=spelled(name),
         )
         for name in baselines
@@ -196,7 +200,7 @@ def _mark(words: str, verdict: str) -> Markup:
 
 
 def _search_row(search: SearchExample) -> Markup:
-    place = f"the right one came {_ordinal(search.place)} of {search.gallery:,}"
+    place = f"right one: {_ordinal(search.place)} of {search.gallery:,}"
     top = any(result.right for result in search.results)
     return element(
         "figure",

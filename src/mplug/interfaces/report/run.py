@@ -7,6 +7,7 @@ import yaml
 
 from mplug.interfaces.report.chart import line_chart
 from mplug.interfaces.report.content import Credit, Curve, Report, Stage, Timing
+from mplug.interfaces.report.curves import ending
 from mplug.interfaces.report.markup import Markup, element, joined
 from mplug.interfaces.report.results import section
 from mplug.interfaces.report.wording import duration, spelled
@@ -19,7 +20,7 @@ def learning_section(stages: Sequence[Stage]) -> Markup:
     key = element(
         "p",
         element("span", class_="swatch line"),
-        " the model's loss · ",
+        " the model’s loss, smoothed · ",
         element("span", class_="swatch blind"),
         " what it would pay blind",
         class_="key",
@@ -38,8 +39,8 @@ def learning_section(stages: Sequence[Stage]) -> Markup:
         if stage.curves
     ]
     note = (
-        "Lower is better. A line well under the dashed one has learned something from the "
-        "pictures; a line on it has not."
+        "Loss over training steps; lower is better. A line well under the dashed one has "
+        "learned something from the pictures; a line on it has not."
     )
     return section("Learning", note, key, *parts, anchor="learning")
 
@@ -101,8 +102,8 @@ def setup_section(report: Report) -> Markup:
 
 
 def _curve_card(curve: Curve) -> Markup:
-    last = f"{curve.points[-1][1]:.2f}"
-    blind = f"blind {curve.blind[-1][1]:.2f}" if curve.blind else ""
+    last = f"{ending(curve.points):.2f}"
+    blind = f"blind {ending(curve.blind):.2f}" if curve.blind else ""
     return element(
         "figure",
         element(

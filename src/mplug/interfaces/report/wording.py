@@ -45,7 +45,7 @@ WORDS = {
     "most_frequent_caption": "commonest caption",
     "itc": "Contrast (ITC): which caption belongs to which picture",
     "itm": "Matching (ITM): does this caption fit this picture",
-    "mlm": "Masked words (MLM): fill the gaps in a caption",
+    "mlm": "Masked words (MLM): fill the gaps",
     "prefix_lm": "Continuation (prefix LM): go on with a caption",
     "caption": "Captioning: every next word",
     "tags": "Tags: which objects are there",

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -88,13 +88,17 @@ def report() -> Report:
         },
         environment={"Python": "3.11.2", "torch": "2.13.0+cpu", "Processor": "2 cores"},
         credits=(
-            Credit("Noto Emoji", "Google", "Apache-2.0", "https://github.com/googlefonts/noto-emoji"),
+            Credit(
+                "Noto Emoji", "Google", "Apache-2.0", "https://github.com/googlefonts/noto-emoji"
+            ),
             Credit("Twemoji", "Twitter", "CC-BY-4.0", "https://github.com/twitter/twemoji"),
         ),
     )
 
 
-def _scores(table: list[tuple[str, str, tuple[float, ...], tuple[float, ...]]]) -> Iterator[Score]:
+def _scores(
+    table: Sequence[tuple[str, str, tuple[float, ...], tuple[float, ...]]],
+) -> Iterator[Score]:
     for task, metric, values, pixels in table:
         for split, value, pixel in zip(SPLITS, values, pixels, strict=True):
             margin = 0.04 if value < 1 else 0.3
