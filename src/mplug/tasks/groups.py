@@ -1,6 +1,6 @@
-"""Which parameters learn at which rate: the image encoder may have its own."""
+"""Which parameters learn at which rate: the image encoder may have its own, a temperature must."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
@@ -8,20 +8,26 @@ from mplug.config.schema import OptimConfig
 from mplug.models.mplug import MPlug
 from mplug.training.task import Group
 
+TEMPERATURE_RATE = 1e-4  # at most: Adam's steps have the size of the rate, a temperature's is 0.07
+
 
 def parameter_groups(task: nn.Module, *, model: MPlug, optim: OptimConfig) -> list[Group]:
-    """The trainable parameters of `task`, those of the model's image encoder apart.
+    """The trainable parameters of `task`; the model's image encoder and temperature are apart.
 
     Embeddings and positions are spared weight decay, as are all vectors.
     """
     vision = {id(parameter) for parameter in model.vision.parameters()}
-    spared = {id(parameter) for parameter in _tables(task)}
+    tables = {id(parameter) for parameter in _tables(task)}
     named = [(name, p) for name, p in task.named_parameters() if p.requires_grad]
-    spared_names = frozenset(name for name, p in named if id(p) in spared)
-    rate = optim.lr if optim.vision_lr is None else optim.vision_lr
+    spared = frozenset(name for name, p in named if id(p) in tables)
+
+    def group(name: str, members: Callable[[nn.Parameter], bool], rate: float) -> Group:
+        return Group(name, [(n, p) for n, p in named if members(p)], rate, spared)
+
     return [
-        Group("vision", [(n, p) for n, p in named if id(p) in vision], rate, spared_names),
-        Group("rest", [(n, p) for n, p in named if id(p) not in vision], optim.lr, spared_names),
+        group("vision", lambda p: id(p) in vision, optim.vision_lr or optim.lr),
+        group("temperature", lambda p: p is model.temperature, min(optim.lr, TEMPERATURE_RATE)),
+        group("rest", lambda p: id(p) not in vision and p is not model.temperature, optim.lr),
     ]
 
 
