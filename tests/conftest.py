@@ -10,10 +10,12 @@ from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook below names it
 
-# Every jaxtyping shape is enforced while tests run. pydantic checks the config itself, and the
-# interfaces hold no tensors, so those two folders are left alone.
+# Every jaxtyping shape is enforced while tests run. Modules without tensors are left alone.
 CHECKED = (
-    "data",
+    "data.batch",
+    "data.dataset",
+    "data.loader",
+    "data.transforms",
     "inference",
     "metrics",
     "models",

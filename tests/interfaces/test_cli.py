@@ -73,7 +73,11 @@ def test_every_command_exists_and_has_json(name: str, entry: cli.Entry, run: Run
     module, _, attribute = entry.target.partition(":")
     found = getattr(import_module(f"mplug.interfaces.{module}"), attribute)
     if isinstance(found, typer.Typer):
-        names = [str(command.name) for command in found.registered_commands]
+        names = [
+            command.name or command.callback.__name__
+            for command in found.registered_commands
+            if command.callback
+        ]
         assert names
         assert all("--json" in run(name, inner, "--help").out for inner in names)
     else:

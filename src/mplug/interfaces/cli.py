@@ -1,5 +1,6 @@
 """The command `mplug`: the tree of commands, each one's code imported only when it runs."""
 
+import io
 import json
 import sys
 import warnings
@@ -83,6 +84,10 @@ def _root(
 def main() -> None:
     """Run a command; a failure that a user can act on is one red message and its exit code."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name may hold bytes that are no text.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="mplug")
     except MPlugError as error:

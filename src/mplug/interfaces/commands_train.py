@@ -69,7 +69,7 @@ def _recipes(context: typer.Context) -> None:
 
 @recipes.command("list")
 def list_recipes(as_json: Json = False) -> None:
-    """The recipes, a line each."""
+    """List the recipes, a line each."""
     from mplug.config.recipes import RECIPES, summary
 
     if as_json:
@@ -86,7 +86,10 @@ def show_recipe(
     words: Words = None,
     as_json: Json = False,
 ) -> None:
-    """Every field of a recipe, as `mplug train` would use it with the same words."""
+    """Print every field of a recipe.
+
+    With words, as `mplug train` would use it with the same words.
+    """
     from mplug.config.load import dump_json, dump_yaml, load_config
 
     config = load_config(name, words or ())
@@ -99,7 +102,10 @@ def copy_recipe(
     file: Annotated[Path, typer.Argument(help="The .yaml or .json file to write.")],
     as_json: Json = False,
 ) -> None:
-    """Write a recipe to a file of your own; `mplug train FILE` runs it."""
+    """Write a recipe to a file of your own.
+
+    Change it, and `mplug train FILE` runs it.
+    """
     from mplug.config.load import FILE_SUFFIXES, dump_json, dump_yaml, load_config
 
     config = load_config(name)

@@ -1,0 +1,138 @@
+"""`mplug data`: check records, train a vocabulary, or make a data set to try."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mplug.errors import DataError
+
+if TYPE_CHECKING:
+    from mplug.data.check import CheckReport, Repetitions, Spread
+
+SHOWN = 20  # problems printed; the JSON lists all
+
+Records = Annotated[Path, typer.Argument(help="A .jsonl or .csv file, or a folder of pictures.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+data = typer.Typer(
+    help="Check records, train a vocabulary, or make a data set to try.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@data.command()
+def check(
+    records: Records,
+    *,
+    preview: Annotated[Path | None, typer.Option(help="Write a page of samples here.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A vocabulary, to count pieces and [UNK].")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check records: every row, every picture.
+
+    Prints counts, and each bad row with its file, line, field and reason.
+
+    Exit code: 0 all rows can be used, 3 some cannot.
+    """
+    from mplug.data.check import check as check_records
+    from mplug.data.tokenizer import Tokenizer
+
+    report = check_records(
+        records,
+        tokenizer=Tokenizer.load(tokenizer) if tokenizer else None,
+        progress=_show_progress if sys.stderr.isatty() else None,
+    )
+    if preview is not None:
+        report.save_html(preview)
+    if as_json:
+        fields = report.to_dict()
+        print(json.dumps({**fields, "preview": str(preview) if preview else None}))
+    else:
+        print("\n".join(_lines(report)))
+        if preview is not None:
+            print(f"preview: {preview}")
+    raise typer.Exit(DataError.exit_code if report.bad_rows else 0)
+
+
+@data.command()
+def tokenizer(
+    records: Records,
+    folder: Annotated[Path, typer.Argument(help="Where to write tokenizer.json.")],
+    *,
+    vocab_size: Annotated[int, typer.Option(min=500, help="Pieces at most.")] = 8000,
+    as_json: Json = False,
+) -> None:
+    """Train a vocabulary on your captions.
+
+    WordPiece, for any language; `data.tokenizer=FOLDER` makes a run use it.
+    """
+    from mplug.data.records import read_records
+    from mplug.data.tokenizer import Tokenizer
+
+    captions = [text for record in read_records(records).require() for text in record.caption]
+    if not captions:
+        raise DataError(f"{records}: no record has a caption to learn words from")
+    trained = Tokenizer.train(captions, vocab_size=vocab_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.save(folder)
+    unknown = trained.unknown_share(captions)
+    if as_json:
+        fields = {"folder": str(folder), "vocab_size": trained.vocab_size}
+        print(json.dumps({**fields, "captions": len(captions), "unknown_share": unknown}))
+    else:
+        print(
+            f"{folder}: {trained.vocab_size} pieces from {len(captions)} captions, "
+            f"{unknown:.2%} of their words are [UNK]; use it with data.tokenizer={folder}"
+        )
+
+
+def _lines(report: "CheckReport") -> Iterator[str]:
+    """What a person wants to know of a data set, most urgent last."""
+    yield f"{report.path}: {report.rows} rows, {report.good_rows} good, {report.bad_rows} bad"
+    fields = ", ".join(f"{name} {count}" for name, count in report.fields.items())
+    yield f"fields:     {fields or 'none'}"
+    yield f"pictures:   {report.images}; width {_spread(report.width)}, height " + _spread(
+        report.height
+    )
+    yield f"captions:   {report.captions}; words each {_spread(report.words)}"
+    if report.long_captions:
+        yield f"            {report.long_captions} are longer than pretraining reads"
+    common = ", ".join(f"{word} {count}" for word, count in report.common_words)
+    yield f"words:      {report.distinct_words} different; {common}"
+    if report.tokens is not None:
+        unknown = report.unknown_share or 0.0
+        yield f"pieces:     each caption {_spread(report.tokens)}; {unknown:.2%} of words are [UNK]"
+    yield from _repeated("the same row", report.repeated_rows)
+    yield from _repeated("one caption for several pictures", report.repeated_captions)
+    yield from _repeated("one picture under several names", report.repeated_pictures)
+    for problem in report.problems[:SHOWN]:
+        yield f"bad: {problem}"
+    if len(report.problems) > SHOWN:
+        yield f"... and {len(report.problems) - SHOWN} more; --json lists them all"
+
+
+def _spread(spread: "Spread | None") -> str:
+    if spread is None:
+        return "unknown"
+    if spread.least == spread.most:
+        return f"{spread.least:g}"
+    return f"{spread.least:g} to {spread.most:g} (median {spread.median:g})"
+
+
+def _repeated(what: str, found: "Repetitions") -> Iterator[str]:
+    if found.count:
+        yield f"repeated:   {what}, {found.count} times, such as {found.first[0]}"
+
+
+def _show_progress(done: int, total: int) -> None:
+    print(f"\r{done} of {total} pictures", end="", file=sys.stderr, flush=True)
+    if done >= total:
+        print(file=sys.stderr)

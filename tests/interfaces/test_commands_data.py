@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mplug.interfaces.commands_data import data
+
+
+def write_records(folder: Path, *, count: int = 3, bad: bool = False) -> Path:
+    records = folder / "captions.jsonl"
+    lines = []
+    for number in range(count):
+        Image.new("RGB", (30 + number, 20), (number * 60, 0, 0)).save(folder / f"{number}.png")
+        lines.append(json.dumps({"image": f"{number}.png", "caption": f"a red thing {number}"}))
+    if bad:
+        (folder / "broken.png").write_bytes(b"<html>no picture</html>")
+        lines.append(json.dumps({"image": "broken.png", "caption": "a page"}))
+        lines.append(json.dumps({"image": "0.png", "captoin": "a typo"}))
+    records.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return records
+
+
+def run(*words: str | Path) -> tuple[int, str]:
+    done = CliRunner().invoke(data, [str(word) for word in words], catch_exceptions=False)
+    return done.exit_code, done.stdout
+
+
+def test_good_records_are_counted(tmp_path: Path) -> None:
+    code, out = run("check", write_records(tmp_path))
+    assert code == 0
+    assert "3 rows, 3 good, 0 bad" in out
+    assert "width 30 to 32 (median 31), height 20" in out
+
+
+def test_bad_rows_are_named_and_are_exit_code_3(tmp_path: Path) -> None:
+    records = write_records(tmp_path, bad=True)
+    code, out = run("check", records)
+    assert code == 3
+    assert f"bad: {records}, line 5, captoin: unknown field 'captoin'; did you mean" in out
+    assert f"bad: {records}, line 4, image: {tmp_path / 'broken.png'}: an HTML page" in out
+
+
+def test_check_as_json_is_one_value(tmp_path: Path) -> None:
+    code, out = run("check", write_records(tmp_path, bad=True), "--json")
+    told = json.loads(out)
+    assert (code, told["rows"], told["bad_rows"]) == (3, 5, 2)
+    assert sorted(problem["line"] for problem in told["problems"]) == [4, 5]
+
+
+def test_a_preview_page_is_written_where_asked(tmp_path: Path) -> None:
+    page = tmp_path / "preview.html"
+    assert run("check", write_records(tmp_path), "--preview", page)[0] == 0
+    assert "a red thing 2" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_vocabulary_is_trained_and_can_be_checked_against(
+    tmp_path: Path, options: list[str]
+) -> None:
+    records, folder = write_records(tmp_path), tmp_path / "words"
+    code, out = run("tokenizer", records, folder, "--vocab-size", "500", *options)
+    assert code == 0
+    assert "captions" in out
+    assert (folder / "tokenizer.json").exists()
+    assert "0.00% of words are [UNK]" in run("check", records, "--tokenizer", folder)[1]
