@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class Example:
     skipped: tuple[Skipped, ...] = ()
 
 
+@runtime_checkable
 class Examples(Protocol):
     """A dataset: an example is a function of the seed and the position, and of nothing else.
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -28,6 +28,7 @@ WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+")  # an ideogr
 Progress = Callable[[int, int], None]  # pictures done, of all
 
 
+@runtime_checkable
 class CountsTokens(Protocol):
     """The part of a tokenizer that the check uses."""
 

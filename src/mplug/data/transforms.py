@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,6 +20,7 @@ FLIP_SHARE = 0.5
 Pixels = np.ndarray[Any, np.dtype[np.float32]]
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """Changes a picture, and its caption with it, at random."""
 
