@@ -48,9 +48,9 @@ def test_the_nearest_picture_is_found_as_a_plain_loop_finds_it() -> None:
     random = np.random.default_rng(1)
     known = random.integers(0, 256, size=(300, 16, 16, 3), dtype=np.uint8)
     asked = random.integers(0, 256, size=(270, 16, 16, 3), dtype=np.uint8)
+    features = pixel_features(known)
     slow = [
-        int(np.linalg.norm(pixel_features(known) - query, axis=1).argmin())
-        for query in pixel_features(asked)
+        int(np.linalg.norm(features - query, axis=1).argmin()) for query in pixel_features(asked)
     ]
     assert PixelNeighbours.of(known).nearest(asked).tolist() == slow
 
