@@ -41,7 +41,7 @@ class Renderer:
         places = self._arrange(names, random)
         objects = []
         for name, artist, box, sprite in places:
-            paint = sprite[..., :3].astype(np.float32)
+            paint = sprite[..., :3]
             if self.augment:
                 paint = recolour(paint, random)
             alpha = sprite[..., 3:].astype(np.float32) / 255
@@ -109,11 +109,10 @@ def background(size: int, random: np.random.Generator) -> Canvas:
         share = np.clip(along + np.float32(0.5), 0, 1)[..., None]
         return colour + (other - colour) * share
     cells = min(size, GRAINS[int(random.integers(len(GRAINS)))])
-    spread = random.uniform(15, 60)
-    noise = colour + random.normal(0, spread, (cells, cells, 3))
-    coarse = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8), "RGB")
-    smooth = coarse.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(smooth).astype(np.float32)
+    grains = random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+    coarse = Image.fromarray(grains, "RGB")
+    smooth = np.asarray(coarse.resize((size, size), Image.Resampling.BILINEAR)).astype(np.float32)
+    return np.clip(colour + (smooth - 127.5) * np.float32(random.uniform(0.2, 0.8)), 0, 255)
 
 
 def _blur(image: Pixels, *, radius: float) -> Pixels:

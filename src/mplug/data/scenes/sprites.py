@@ -51,16 +51,17 @@ def _visible_box(image: Image.Image) -> tuple[int, int, int, int]:
     return alpha.getbbox() or (0, 0, *image.size)
 
 
-def recolour(
-    sprite: npt.NDArray[np.float32], random: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Other paints for RGB [height, width, 3] in 0..255: gains, brightness, gamma, some grey."""
-    gain = random.uniform(0.75, 1.25, 3) * random.uniform(0.8, 1.2)
+def recolour(paint: Pixels, random: np.random.Generator) -> Pixels:
+    """Other paints for RGB [height, width, 3]: gains, brightness, gamma, at times half grey."""
+    gains = random.uniform(0.75, 1.25, 3) * random.uniform(0.8, 1.2)
     gamma = np.exp(random.uniform(-0.25, 0.25))
-    painted = np.minimum(sprite * (gain / 255).astype(np.float32), 1) ** np.float32(gamma) * 255
+    levels = np.minimum(np.linspace(0, 1, 256)[:, None] * gains, 1) ** gamma * 255
+    table = levels.astype(np.uint8)
+    painted = np.stack([table[:, channel][paint[..., channel]] for channel in range(3)], axis=2)
     if random.random() < 0.1:
-        share = np.float32(random.uniform(0.3, 0.9))
-        painted += (painted.mean(axis=2, keepdims=True) - painted) * share
+        share = random.uniform(0.3, 0.9)
+        grey = painted.mean(axis=2, keepdims=True)
+        painted = (painted + (grey - painted) * share).astype(np.uint8)
     return painted
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from itertools import combinations, product
@@ -61,7 +61,7 @@ class World:
         held_out = _hold_out([each.name for each in chosen], pairs=held_out_pairs, seed=seed)
         return cls(tuple(chosen), held_out)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The concepts' names, in alphabetical order."""
         return tuple(each.name for each in self.concepts)
