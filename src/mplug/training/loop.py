@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mplug.config.schema import OptimConfig, TrainConfig
@@ -15,9 +15,16 @@ from mplug.errors import TrainingError
 from mplug.training.checkpoints import Checkpoint
 from mplug.training.clock import Clock
 from mplug.training.distributed import Processes
+from mplug.training.guard import FiniteGuard
 from mplug.training.interrupts import Interrupted, Interrupts, interrupts
 from mplug.training.logging import JsonLines, Reporter, Window
-from mplug.training.optim import build_optimizer, check_groups, clip_gradients, set_learning_rate
+from mplug.training.optim import (
+    build_optimizer,
+    check_groups,
+    clip_gradients,
+    gradient_norm,
+    set_learning_rate,
+)
 from mplug.training.randomness import seed_all
 from mplug.training.run import RunDirectory
 from mplug.training.state import Progress, TrainingState
@@ -91,6 +98,7 @@ class Engine(Generic[BatchType]):
             device=processes.device,
         )
         self.model = cast(nn.Module, task)
+        self.guard = FiniteGuard(self.optimizer, device=processes.device)
         self.progress = Progress()
         self.state = TrainingState(task, self.optimizer, self.progress)
         self.checkpoints = run.checkpoints(keep=settings.keep)
@@ -159,9 +167,11 @@ class Engine(Generic[BatchType]):
         step, last = self.progress.step, self.progress.step == self.optim.steps
         evaluation_due = last or _due(step, self.settings.evaluate_every)
         if evaluation_due and step != self.progress.evaluated_at and not self._stop(asked):
+            self.check_finite()
             self.evaluate()
         save_due = last or self._stop(asked) or _due(step, self.settings.save_every)
         if save_due and step != self.saved_at:
+            self.check_finite()
             self.save()
         if self._stop(asked) and not last:
             self.processes.fail(
@@ -216,14 +226,16 @@ class Engine(Generic[BatchType]):
         )
         self.task.before_step(step)
         results = [self._part(stream, part) for part in range(self.optim.accumulate)]
-        norm = clip_gradients(self.optimizer, max_norm=self.optim.clip_norm)
-        self._agree(results, norm=norm, asked=asked)
+        norm = gradient_norm(self.optimizer)
+        for logs in (*(result.logs for result in results), {"gradient_norm": norm}):
+            self.window.add(logs)
+        losses = [result.loss.detach().float() for result in results]
+        self.guard.watch(torch.stack([norm, *losses]), step=step)
+        self._agree(asked)
+        clip_gradients(self.optimizer, norm=norm, max_norm=self.optim.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.task.after_step()
-        for result in results:
-            self.window.add(result.logs)
-        self.window.add({"gradient_norm": norm})
         self.progress.step += 1
 
     def _part(self, stream: Iterator[BatchType], part: int) -> StepResult:
@@ -232,7 +244,7 @@ class Engine(Generic[BatchType]):
         batch = self._next(stream)
         if part == 0 and step % self.settings.blind_every == 0:
             self._measure_blind(batch)
-        seed_all(self.settings.seed, step, part, self.processes.rank)
+        self._seed(step, part, self.processes.rank)
         with self._gradients_shared(last=part == self.optim.accumulate - 1):
             with self._precision():
                 result: StepResult = self.model(batch, step)
@@ -253,17 +265,29 @@ class Engine(Generic[BatchType]):
         measured = Window({name: [float(value)] for name, value in blind.items()})
         self.progress.blind |= measured.means(self.processes)
 
-    def _agree(self, results: Sequence[StepResult], *, norm: Tensor, asked: Interrupts) -> None:
+    def _agree(self, asked: Interrupts) -> None:
         """Before the update, all learn whether one has bad numbers or was asked to stop."""
-        values = torch.stack([norm, *(result.loss.detach().float() for result in results)])
-        finite = bool(torch.isfinite(values).all())
-        told = self.processes.highest(asked.signal if finite else NOT_FINITE)
+        bad = self.guard.immediate and self.guard.first_bad() is not None
+        told = self.processes.highest(NOT_FINITE if bad else asked.signal)
         if told == NOT_FINITE:
-            logs = [result.logs for result in results]
-            self.processes.fail(
-                TrainingError(_not_finite(self.task, logs=logs, step=self.progress.step))
-            )
+            self._fail_not_finite()
         self.stop = told
+
+    def check_finite(self) -> None:
+        """Read the guard, before what it guards is told or saved.
+
+        Raises:
+            TrainingError: a loss or gradient was not finite; no update has happened since.
+        """
+        if self.processes.highest(int(self.guard.first_bad() is not None)):
+            self._fail_not_finite()
+
+    def _fail_not_finite(self) -> None:
+        step = self.guard.first_bad()
+        values = self.window.settle(self.processes)
+        # Without a step of its own, this process has been told of another's.
+        step = self.progress.step if step is None else step
+        self.processes.fail(TrainingError(_not_finite(self.task, values=values, step=step)))
 
     # --- log ---
 
@@ -272,6 +296,7 @@ class Engine(Generic[BatchType]):
         step, steps = self.progress.step, self.optim.steps
         if step != steps and not _due(step, self.settings.log_every):
             return
+        self.check_finite()
         figures = self.progress.blind | self.window.means(self.processes)
         line = {"kind": "train", "step": step, **figures, "lr": self.lr}
         line["examples_per_second"] = self.clock.lap(step) * self.optim.batch_size
@@ -292,13 +317,16 @@ class Engine(Generic[BatchType]):
     @contextmanager
     def _aside(self, place: int) -> Iterator[None]:
         """Eval mode, no gradient, randomness of its own, and off the clock."""
-        seed_all(self.settings.seed, self.progress.step, place)
+        self._seed(self.progress.step, place)
         self.task.train(False)
         try:
             with self.clock.pause(), torch.no_grad(), self._precision():
                 yield
         finally:
             self.task.train()
+
+    def _seed(self, *place: int) -> None:
+        seed_all(self.settings.seed, *place, device=self.processes.device)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.optim.precision == "float32":
@@ -316,11 +344,9 @@ def _due(step: int, every: int) -> bool:
     return step > 0 and step % every == 0
 
 
-def _not_finite(task: Task[Any], *, logs: Sequence[Mapping[str, Tensor]], step: int) -> str:
-    """Which losses, and which gradients first, are not finite."""
-    losses = [
-        ", ".join(f"{name} {float(value):.4g}" for name, value in part.items()) for part in logs
-    ]
+def _not_finite(task: Task[Any], *, values: Mapping[str, Sequence[float]], step: int) -> str:
+    """Which logged values, and which gradients first, are not finite."""
+    latest = ", ".join(f"{name} {numbers[-1]:.4g}" for name, numbers in values.items())
     bad = [
         name
         for name, parameter in task.named_parameters()
@@ -328,7 +354,7 @@ def _not_finite(task: Task[Any], *, logs: Sequence[Mapping[str, Tensor]], step: 
     ]
     gradients = f"; gradients not finite in {len(bad)} tensors, first {bad[0]}" if bad else ""
     return (
-        f"step {step}: the loss or its gradient is not finite ({'; '.join(losses)}){gradients}. "
-        "Nothing was updated; the last checkpoint is from before. Try a lower optim.lr or more "
+        f"step {step}: the loss or its gradient is not finite ({latest}){gradients}. Nothing was "
+        "updated; the last checkpoint is from before. Try a lower optim.lr or more "
         "optim.warmup_steps"
     )

@@ -89,7 +89,16 @@ def set_learning_rate(
     return max(group["lr"] for group in optimizer.param_groups)
 
 
-def clip_gradients(optimizer: torch.optim.AdamW, *, max_norm: float) -> Tensor:
-    """Scale all gradients together to a norm of at most `max_norm`; returns the norm before."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    return nn.utils.clip_grad_norm_(parameters, max_norm, foreach=True)
+def gradient_norm(optimizer: torch.optim.AdamW) -> Tensor:
+    """The norm of all gradients together; 0 without any."""
+    gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
+    return nn.utils.get_total_norm(gradients, foreach=True)
+
+
+def clip_gradients(optimizer: torch.optim.AdamW, *, norm: Tensor, max_norm: float) -> None:
+    """Scale all gradients, whose norm is `norm`, together to a norm of at most `max_norm`."""
+    nn.utils.clip_grads_with_norm_(_parameters(optimizer), max_norm, norm, foreach=True)
+
+
+def _parameters(optimizer: torch.optim.AdamW) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
