@@ -4,7 +4,7 @@ Lengths count the tokens written: neither the prompt nor its start token. A scor
 the written tokens' log-probabilities over a length penalty (Wu et al., arXiv 1609.08144).
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,7 @@ class Hypothesis(NamedTuple):
     score: float
 
 
+@runtime_checkable
 class Cache(Protocol):
     """What a decoder has read; an image's hypotheses are consecutive rows that share its memory."""
 
@@ -32,6 +33,7 @@ class Cache(Protocol):
         ...
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """What a search needs to know of a decoder."""
 
@@ -44,6 +46,7 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
 class Search(Protocol):
     """A way to write."""
 

@@ -8,7 +8,10 @@ folder at once may do the same work twice but never see half of it.
 import hashlib
 import json
 import os
+import secrets
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -24,6 +27,7 @@ CACHE_FOLDER = ".mplug-index"
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 BATCH = 32  # pictures embedded at once
 SAVE_EVERY = 64  # batches, so that an interrupted run loses little
+ABANDONED_SECONDS = 3600  # nothing takes that long to write
 
 Picture = TypeVar("Picture")
 Report = Callable[[str], None]
@@ -235,13 +239,23 @@ class _Cache:
                 "entries": np.frombuffer(listed.encode(), dtype=np.uint8),
             }
         )
-        unfinished = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        unfinished = self.file.with_name(f".{self.file.name}.{secrets.token_hex(8)}")
         try:
             unfinished.write_bytes(content)
             os.replace(unfinished, self.file)
+            self._remove_abandoned()
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             self.report(f"{self.file}: the index cannot be kept: {error}")
+
+    def _remove_abandoned(self) -> None:
+        """Files that processes left which were killed while they wrote."""
+        if self.file is None:
+            return
+        for path in self.file.parent.glob(f".{self.file.name}.*"):
+            with suppress(FileNotFoundError):  # another process was as tidy
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
 
 
 def _load(file: Path) -> tuple[list[Entry], np.ndarray]:

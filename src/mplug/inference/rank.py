@@ -1,7 +1,7 @@
 """Choosing among given answers by what the decoder thinks of each whole answer."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,7 @@ class Ranking(NamedTuple):
     scores: Scores
 
 
+@runtime_checkable
 class AnswerScore(Protocol):
     """How an answer's first word and the rest of it make its score."""
 

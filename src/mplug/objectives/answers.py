@@ -5,11 +5,11 @@ mPLUG's visual question answering (after ALBEF): summed token losses, weighted, 
 
 from typing import NamedTuple
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mplug.objectives.masked_lm import distilled_word_losses
+from mplug.objectives.prefix_lm import next_word_losses
 
 TokenLosses = Float[Tensor, "answers words"]
 
@@ -29,6 +29,14 @@ def answer_loss(
     return AnswerLoss((weights * per_answer).sum() / images, per_answer)
 
 
+def token_losses(
+    logits: Float[Tensor, "answers words vocab"], targets: Int[Tensor, "answers words"]
+) -> TokenLosses:
+    """Cross-entropy of each token; 0 where the target is -100 (padding)."""
+    wanted = targets >= 0
+    return _laid_out(next_word_losses(logits[wanted], targets[wanted]), wanted)
+
+
 def distilled_token_losses(
     logits: Float[Tensor, "answers words vocab"],
     targets: Int[Tensor, "answers words"],
@@ -36,12 +44,16 @@ def distilled_token_losses(
     teacher_logits: Float[Tensor, "answers words vocab"],
     share: float,
 ) -> TokenLosses:
-    """Cross-entropy against each token, and with `share` against the teacher's distribution.
-
-    0 where the target is -100 (padding). Without a teacher: `prefix_lm.next_word_losses`.
-    """
+    """Cross-entropy against each token, and with `share` against the teacher's distribution."""
     wanted = targets >= 0
     losses = distilled_word_losses(
         logits[wanted], targets[wanted], teacher_logits=teacher_logits[wanted], share=share
     )
-    return torch.zeros_like(logits[:, :, 0]).masked_scatter(wanted, losses)
+    return _laid_out(losses, wanted)
+
+
+def _laid_out(
+    losses: Float[Tensor, "tokens"], wanted: Bool[Tensor, "answers words"]
+) -> TokenLosses:
+    """Losses of the wanted tokens, back at their places."""
+    return losses.new_zeros(wanted.shape).masked_scatter(wanted, losses)

@@ -1,0 +1,85 @@
+"""Compares the product with the reference numbers: `python tests/golden/run.py [DIR]`.
+
+Checks every value in DIR/mplug/*/expected* (by default of this folder), prints a line for each
+family and precision, and exits with 1 if anything failed. DIR may hold other sets of that layout.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from tests.golden import beam, caption, encoders, grounding, rerank, retrieval, vqa
+from tests.golden.compare import Tally, tolerance
+from tests.golden.reference import PRECISIONS, Entries, Reference
+
+# Each says which entries it can make; a name is looked up in all of them.
+FAMILIES = {
+    "encoders": encoders.entries,
+    "vqa": vqa.entries,
+    "caption": caption.entries,
+    "retrieval": retrieval.entries,
+    "rerank": rerank.entries,
+    "grounding": grounding.entries,
+    "beam": beam.entries,
+}
+HERE = Path(__file__).resolve().parent
+SHOWN_FAILURES = 20
+
+
+def check(reference: Reference) -> dict[str, Tally]:
+    """What became of every expected value of a set, by family."""
+    made = {family: entries(reference) for family, entries in FAMILIES.items()}
+    tallies = {family: Tally() for family in FAMILIES}
+    for name, expected in reference.expected.items():
+        owners = [family for family, entries in made.items() if name in entries]
+        if owners:
+            check_entry(tallies[owners[0]], made[owners[0]], reference, name)
+        else:
+            tallies.setdefault("unread", Tally()).failed(name, expected, problem="nothing reads it")
+    return tallies
+
+
+def check_entry(tally: Tally, made: Entries, reference: Reference, name: str) -> None:
+    """Make one entry and compare it; one that cannot be made has failed, the others go on."""
+    allowed, expected = tolerance(name, reference.precision.dtype), reference.expected[name]
+    try:
+        value = made[name]()
+    except Exception as error:  # whatever it is, it is this entry's failure
+        tally.failed(name, expected, problem=f"{type(error).__name__}: {error}")
+    else:
+        tally.compare(name, value, expected, allowed=allowed)
+
+
+def report(tally: Tally, title: str) -> str:
+    """One line of counts."""
+    return (
+        f"{title}: {tally.checked} checked, {len(tally.failures)} failed, worst {tally.worst:.1e}"
+    )
+
+
+def main(folder: Path) -> int:
+    """Check every set below `folder`/mplug; returns the exit code."""
+    torch.set_num_threads(1)  # the tensors are tiny
+    sets = sorted(path.parent for path in (folder / "mplug").glob("*/config.json"))
+    if not sets:
+        print(f"golden: no set in {folder / 'mplug'}: nothing to check")
+        return 1
+    total = Tally()
+    for place in sets:
+        for precision in PRECISIONS:
+            for family, tally in check(Reference(place, precision)).items():
+                print(report(tally, f"{place.name} {precision.name} {family}"), flush=True)
+                total.add(tally)
+    for failure in total.failures[:SHOWN_FAILURES]:
+        print(f"  failed: {failure}")
+    if len(total.failures) > SHOWN_FAILURES:
+        print(f"  and {len(total.failures) - SHOWN_FAILURES} more")
+    print(report(total, "golden"))
+    return 1 if total.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE))
