@@ -1,0 +1,129 @@
+"""What the readme and the pages under docs/ tell a person to type works as written."""
+
+import json
+import re
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+from PIL import Image
+
+from mplug.config.load import load_config, require_ready
+from mplug.data.fields import FIELDS
+from mplug.interfaces import cli
+from tests.tiny import save_tiny
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
+MINUTES = ("train", "demo")  # these are parsed to the last word, and not run
+
+
+class Typed(NamedTuple):
+    """A line that a page tells a person to type."""
+
+    page: str
+    line: str
+
+
+def blocks(language: str) -> list[Typed]:
+    return [
+        Typed(page.name, content)
+        for page in PAGES
+        for kind, content in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if kind == language
+    ]
+
+
+def commands(name: str) -> list[Typed]:
+    lines = [Typed(page, line) for page, block in blocks("bash") for line in block.splitlines()]
+    return [typed for typed in lines if typed.line.startswith(f"{name} ")]
+
+
+def named(typed: list[Typed]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("typed", typed, ids=[f"{page}: {line}" for page, line in typed])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the pages speak of: a trained model, pictures, records."""
+    folder = tmp_path_factory.mktemp("readme")
+    for run in ("runs/tiny-caption", "runs/demo"):
+        save_tiny(folder / run / "model")
+    (folder / "photos").mkdir()
+    lines = []
+    for number in range(1, 5):
+        picture = Image.new("RGB", (48, 40), (60 * number, 200 - 40 * number, 90))
+        picture.save(folder / "photos" / f"000{number}.jpg")
+        lines.append(
+            json.dumps({"image": f"photos/000{number}.jpg", "caption": f"a red trophy {number}"})
+        )
+    (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    for name in ("photo.jpg", "other.png"):
+        Image.new("RGB", (50, 60), (10, 90, 200)).save(folder / name)
+    return folder
+
+
+@named(commands("mplug"))
+def test_every_command_works_as_written(
+    typed: Typed, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = shlex.split(typed.line, comments=True)
+    monkeypatch.chdir(prepared)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    if words[1] in MINUTES:
+        parsed = parse(words[1:])
+        if words[1] == "train":
+            require_ready(load_config(parsed["recipe"], parsed["words"] or ()))
+        return
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert not stopped.value.code
+
+
+def parse(words: list[str]) -> dict[str, Any]:
+    """What a command would be called with."""
+    group: Any = typer.main.get_command(cli.app)
+    context = group.make_context("mplug", list(words))
+    name, command, rest = group.resolve_command(context, list(words))
+    return dict(command.make_context(name, rest, parent=context).params)
+
+
+@named(commands("make"))
+def test_every_make_target_exists(typed: Typed) -> None:
+    target = shlex.split(typed.line, comments=True)[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@named(blocks("python"))
+def test_every_python_example_runs(
+    typed: Typed, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(prepared)
+    exec(compile(typed.line, typed.page, "exec"), {})
+
+
+@named(blocks("json"))
+def test_every_record_shown_is_one(typed: Typed) -> None:
+    for line in typed.line.splitlines():
+        for field, value in json.loads(line).items():
+            FIELDS[field](value)
+
+
+def test_every_record_field_is_documented() -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    assert all(f"| `{field}` |" in page for field in FIELDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_lead_somewhere_and_commands_in_prose_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = [link for link in LINK.findall(text) if "://" not in link]
+    assert not [link for link in targets if not (page.parent / link).exists()]
+    assert set(re.findall(r"`mplug ([a-z]+)\b", text)) <= {*cli.COMMANDS}
