@@ -51,7 +51,7 @@ check: lint test ## style, types and tests: what continuous integration runs
 
 golden: $(STAMP) ## compare with the reference numbers; GOLDEN=DIR checks another set of that layout
 	@echo "==> golden numbers"
-	@$(BIN)/python tests/golden/run.py $(GOLDEN)
+	@$(BIN)/python tests/golden/run.py $(if $(GOLDEN),"$(GOLDEN)")
 
 clean: ## remove the environment and caches; runs stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
