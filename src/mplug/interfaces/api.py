@@ -133,11 +133,12 @@ class Model:
         Raises:
             CheckpointError: the hub refuses it or cannot be reached.
         """
-
-        def write(folder: Path) -> None:
-            self.save_pretrained(folder, card=card)
-
-        return hub.push(write, repo_id, files=FILES, private=private)
+        return hub.push(
+            lambda folder: self.save_pretrained(folder, card=card),
+            repo_id,
+            files=FILES,
+            private=private,
+        )
 
     def read(self, image: ImageSource, *, name: str | None = None) -> Picture:
         """Read and scale a picture now, to use it many times; `name` is for error messages.

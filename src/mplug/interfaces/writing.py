@@ -3,17 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
-from mplug.config.schema import GenerationConfig
+from mplug.config.schema import Frozen, GenerationConfig
 from mplug.errors import ConfigError
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import Search
 from mplug.inference.sampling import Sampling
 
-DRAWING = ("temperature", "top_k", "top_p")
+Settings = TypeVar("Settings", bound=Frozen)
+
+
+class DrawingOptions(Frozen):
+    """What decides how words are drawn; see `Sampling`."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    top_k: PositiveInt | None = None
+    top_p: float = Field(default=1.0, gt=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -22,21 +30,14 @@ class Writing:
 
     config: GenerationConfig
     seed: int | None
-    drawing: Mapping[str, Any]
+    drawing: DrawingOptions
 
     def search(self, places: range) -> Search:
-        """The search for pictures at these places of a list: each place has its own seed.
-
-        Raises:
-            ConfigError: a number is out of range.
-        """
+        """The search for pictures at these places of a list: each place has its own seed."""
         if self.seed is None:
             return BeamSearch(self.config)
         seeds = [self.seed + place for place in places]
-        try:
-            return Sampling(seeds, self.config, **self.drawing)
-        except ValueError as error:
-            raise ConfigError(f"captions: {error}") from error
+        return Sampling(seeds, self.config, **self.drawing.model_dump())
 
 
 def writing(
@@ -47,24 +48,26 @@ def writing(
     Raises:
         ConfigError: an option does not exist, has no such value, or needs a seed.
     """
-    drawing = {name: value for name, value in options.items() if name in DRAWING}
-    changed = {name: value for name, value in options.items() if name not in DRAWING}
+    known = [*GenerationConfig.model_fields, *DrawingOptions.model_fields]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise ConfigError(f"captions: there is no option {name!r}: {hint}")
+    drawing = {name: options[name] for name in DrawingOptions.model_fields if name in options}
     if drawing and seed is None:
         raise ConfigError(f"captions: {', '.join(drawing)} needs a seed: only then words are drawn")
-    for name in changed:
-        _require_known(name)
+    changed = {name: options[name] for name in GenerationConfig.model_fields if name in options}
+    return Writing(
+        config=_validated(GenerationConfig, generation.model_dump() | changed),
+        seed=seed,
+        drawing=_validated(DrawingOptions, drawing),
+    )
+
+
+def _validated(schema: type[Settings], fields: Mapping[str, Any]) -> Settings:
     try:
-        config = GenerationConfig.model_validate(generation.model_dump() | changed)
+        return schema.model_validate(fields)
     except ValidationError as error:
         problems = [f"{one['loc'][0]}: {one['msg']}" for one in error.errors(include_url=False)]
         raise ConfigError(f"captions: {'; '.join(problems)}") from error
-    return Writing(config, seed, drawing)
-
-
-def _require_known(name: str) -> None:
-    if name in GenerationConfig.model_fields:
-        return
-    known = [*GenerationConfig.model_fields, *DRAWING]
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    raise ConfigError(f"captions: there is no option {name!r}: {hint}")

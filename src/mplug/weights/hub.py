@@ -40,7 +40,7 @@ def download(repo_id: str, *, files: tuple[str, ...], revision: str | None = Non
 
 
 def push(
-    write: Callable[[Path], None],
+    write: Callable[[Path], object],
     repo_id: str,
     *,
     files: tuple[str, ...],

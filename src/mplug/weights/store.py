@@ -96,7 +96,7 @@ def save_pretrained(
             "format_version": FORMAT,
             "needs_mplug": READ_SINCE,
             "model": model.config.model_dump(mode="json"),
-            "sha256": {name: _sha256(unfinished / name) for name in HASHED},
+            "sha256": {name: sha256_of(unfinished / name) for name in HASHED},
         }
         (unfinished / CONFIG).write_text(_to_json(header), encoding="utf-8")
     return folder
@@ -271,7 +271,7 @@ def _require_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
 
 def _require_hash(path: Path, expected: str) -> None:
     try:
-        actual = _sha256(path)
+        actual = sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
     if actual != expected:
@@ -281,7 +281,7 @@ def _require_hash(path: Path, expected: str) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
