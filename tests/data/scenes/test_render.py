@@ -7,7 +7,7 @@ NAMES = ["horse", "taxi", "pear", "violin"]
 
 
 def scene_of(count: int, *, seed: int = 0, size: int = 64, augment: bool = False) -> object:
-    renderer = Renderer(("noto", "twemoji"), size, 1.3, augment)
+    renderer = Renderer(("noto", "twemoji"), size, 1.3, turned=augment, repainted=augment)
     return renderer.scene(NAMES[:count], random=np.random.default_rng(seed))
 
 

@@ -2,11 +2,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mplug.config.schema import ScenesConfig
 from mplug.data.scenes.phrases import concept_names, relation_holds
-from mplug.data.scenes.stream import SceneExamples
+from mplug.data.scenes.stream import SceneExamples, to_pixels
 from mplug.data.scenes.world import TEST_ARTISTS
+from mplug.data.transforms import to_array
 from mplug.errors import ConfigError
 
 SMALL = ScenesConfig(concepts=10, held_out_pairs=20)
@@ -75,7 +77,7 @@ def test_a_gallery_shows_different_held_out_pairs_by_the_artists_asked_for() -> 
 def test_a_gallery_of_many_numbers_holds_sets_that_all_differ_and_never_occur_in_training() -> None:
     examples = stream()
     gallery = examples.gallery(30, artists=("noto",), seed=1, objects=(1, 2, 3))
-    assert Counter(len(each.scene.objects) for each in gallery) == {1: 10, 2: 10, 3: 10}
+    assert Counter(len(each.scene.objects) for each in gallery) == {1: 6, 2: 12, 3: 12}
     assert len({frozenset(each.scene.names) for each in gallery}) == 30
     for each in gallery:
         assert len(each.scene.objects) == 1 or not examples.world.may_meet(each.scene.names)
@@ -109,3 +111,24 @@ def test_other_splits_show_their_own_artists(split: str) -> None:
         for each in examples.captioned_scene(position, seed=0)[0].objects
     }
     assert artists == set(examples.artists_of(split))
+
+
+def test_single_objects_run_out_and_larger_sets_take_their_place() -> None:
+    gallery = stream().gallery(29, artists=("noto",), seed=1, objects=(1, 2))
+    assert Counter(len(each.scene.objects) for each in gallery) == {1: 10, 2: 19}
+
+
+def test_pixels_are_normalised_as_the_model_expects_any_picture() -> None:
+    image = stream().captioned_scene(0, seed=0)[0].image
+    expected = to_array(Image.fromarray(image), size=32)
+    np.testing.assert_allclose(to_pixels(image), expected, atol=1e-6)
+
+
+def test_worlds_too_small_for_their_scenes_are_refused() -> None:
+    tiny = ScenesConfig(concepts=3, held_out_pairs=1, min_objects=3, max_objects=3)
+    with pytest.raises(ConfigError, match="hardly any 3 of 3"):
+        stream(tiny).captioned_scene(0, seed=0)
+    with pytest.raises(ConfigError, match="there are 1"):
+        stream(tiny).gallery(2, artists=("noto",), seed=0, objects=(3,))
+    with pytest.raises(ConfigError, match="max_objects 4"):
+        stream(ScenesConfig(concepts=3, held_out_pairs=1, max_objects=4))

@@ -27,13 +27,15 @@ NEVER_FLIPPED = {"ambulance", "billiard ball", "fire engine", "mailbox", "money 
 class Renderer:
     """Draws scenes of given concepts by given artists; nothing is remembered between scenes.
 
-    With `augment`, drawings are also turned, mirrored and repainted, and some scenes blurred.
+    `turned` drawings lean or are mirrored; `repainted` ones change their colours, and some of
+    their scenes are blurred.
     """
 
     artists: tuple[str, ...]
     image_size: int  # pixels
     object_scale: float = 1.3
-    augment: bool = False
+    turned: bool = False
+    repainted: bool = False
 
     def scene(self, names: Sequence[str], *, random: np.random.Generator) -> Scene:
         """A scene of these concepts, each drawn by an artist drawn at random."""
@@ -42,15 +44,15 @@ class Renderer:
         objects = []
         for name, artist, box, sprite in places:
             paint = sprite[..., :3]
-            if self.augment:
+            if self.repainted:
                 paint = recolour(paint, random)
             alpha = sprite[..., 3:].astype(np.float32) / 255
             region = canvas[box.y0 : box.y1, box.x0 : box.x1]
             region += (paint - region) * alpha
-            colour = None if self.augment else colour_word(artist, name)
+            colour = None if self.repainted else colour_word(artist, name)
             objects.append(Placed(name, artist, box, colour))
         image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
-        if self.augment and random.random() < 0.25:
+        if self.repainted and random.random() < 0.25:
             image = _blur(image, radius=random.uniform(0.3, 0.9))
         return Scene(image, tuple(objects))
 
@@ -76,9 +78,9 @@ class Renderer:
         artist = artists[int(random.integers(len(artists)))]
         side = SIDES[int(random.integers(len(SIDES)))] * self.object_scale
         pixels = max(4, round(min(side, LARGEST) * shrink * self.image_size))
-        degrees = TURNS[int(random.integers(len(TURNS)))] if self.augment else 0
+        degrees = TURNS[int(random.integers(len(TURNS)))] if self.turned else 0
         sprite = shape(artist, name, side=pixels, degrees=degrees)
-        if self.augment and random.random() < 0.5 and name not in NEVER_FLIPPED:
+        if self.turned and random.random() < 0.5 and name not in NEVER_FLIPPED:
             sprite = sprite[:, ::-1]
         return artist, sprite
 

@@ -1,10 +1,11 @@
 """Scenes as training examples without end, and as fixed galleries to evaluate on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from mplug.config.schema import ScenesConfig
 from mplug.data.batch import Example, identity
@@ -12,13 +13,13 @@ from mplug.data.scenes.phrases import COLOURS, OPENINGS, Wording, caption, capti
 from mplug.data.scenes.render import Renderer
 from mplug.data.scenes.scene import OPPOSITE, Pixels, Scene
 from mplug.data.scenes.world import TEST_ARTISTS, World, artists_with, check_split
+from mplug.data.transforms import MEAN, STD
 from mplug.errors import ConfigError
 
 Split = Literal["train", "validation", "test"]
 
+TRIES = 1000  # draws, before a set of names is said not to exist
 EPOCH = 100_000  # examples; scenes never repeat, so this only gives progress a measure
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)  # CLIP's
-STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 
 
 @runtime_checkable
@@ -88,7 +89,8 @@ class SceneExamples:
             tuple(artists) if artists is not None else self.artists_of(split),
             image_size=image_size,
             object_scale=config.object_scale,
-            augment=split == "train",
+            turned=split == "train",
+            repainted=split == "train",
         )
         for name in self.world.names:
             artists_with(name, self.renderer.artists)
@@ -145,16 +147,14 @@ class SceneExamples:
     ) -> list[Captioned]:
         """Scenes without augmentation whose sets of objects all differ, absent from training.
 
-        `objects` gives the numbers of objects, shared out evenly. A pair is a held-out one; a
-        larger set holds one at least; single objects, which training has seen, only differ.
+        `objects` gives the numbers of objects, shared out as in training. A pair is a held-out
+        one; a larger set holds one at least; single objects, which training has seen, only differ.
 
         Raises:
             ConfigError: there are fewer such sets than asked for.
         """
         random = np.random.default_rng([self.config.seed, seed, count, 7])
-        renderer = Renderer(
-            tuple(artists), self.renderer.image_size, self.config.object_scale, augment=False
-        )
+        renderer = replace(self.renderer, artists=tuple(artists), turned=False, repainted=False)
         made = []
         for names in self._different_sets(count, objects, random):
             scene = renderer.scene(names, random=random)
@@ -163,38 +163,48 @@ class SceneExamples:
         return made
 
     def _draw_names(self, random: np.random.Generator) -> list[str]:
-        """Names for one scene; singles half as often as any larger number."""
         counts = np.arange(self.config.min_objects, self.config.max_objects + 1)
-        weights = np.where(counts == 1, 0.5, 1.0)
-        count = int(random.choice(counts, p=weights / weights.sum()))
-        while True:
+        count = int(random.choice(counts, p=_shares(counts)))
+        for _ in range(TRIES):
             places = random.choice(len(self.world.names), size=count, replace=False)
             names = [self.world.names[place] for place in places]
             if self.split != "train" or self.world.may_meet(names):
                 return names
+        raise ConfigError(
+            f"data.scenes: hardly any {count} of {self.config.concepts} concepts may meet in "
+            f"training: lower held_out_pairs = {self.config.held_out_pairs} or max_objects"
+        )
 
     def _different_sets(
         self, count: int, objects: Sequence[int], random: np.random.Generator
     ) -> list[list[str]]:
-        shares = np.bincount(np.arange(count) % len(objects), minlength=len(objects))
+        """Sets in random order; what one number of objects cannot give, the next one must."""
+        numbers = sorted(set(objects))
+        ends = np.rint(np.cumsum(_shares(np.array(numbers))) * count).astype(int)
         sets: list[list[str]] = []
-        for number, share in zip(objects, shares, strict=True):
-            sets += self._sets_of(number, int(share), random)
+        for number, end in zip(numbers, ends.tolist(), strict=True):
+            sets += self._sets_of(number, end - len(sets), random)
+        if len(sets) < count:
+            raise ConfigError(
+                f"{count} different sets of {' or '.join(map(str, numbers))} objects that are "
+                f"absent from training were asked for, but there are {len(sets)}: raise "
+                "data.scenes.held_out_pairs or ask for fewer"
+            )
         return [sets[place] for place in random.permutation(len(sets))]
 
-    def _sets_of(self, number: int, share: int, random: np.random.Generator) -> list[list[str]]:
+    def _sets_of(self, number: int, wanted: int, random: np.random.Generator) -> list[list[str]]:
+        """At most `wanted` different sets of names, each in random order."""
         names, pairs = self.world.names, sorted(sorted(pair) for pair in self.world.held_out)
-        known = [[name] for name in names] if number == 1 else pairs
-        if (number <= 2 and share > len(known)) or not known:
-            raise ConfigError(
-                f"{share} different sets of {number} absent from training were asked for, but "
-                f"there are {len(known)}: raise data.scenes.held_out_pairs or ask for fewer"
-            )
         if number <= 2:
-            places = random.permutation(len(known))[:share]
+            known = [[name] for name in names] if number == 1 else pairs
+            places = random.permutation(len(known))[:wanted]
             return [[str(name) for name in random.permutation(known[place])] for place in places]
+        if not pairs:
+            return []
         found: dict[frozenset[str], list[str]] = {}
-        while len(found) < share:
+        for _ in range(TRIES + 20 * wanted):
+            if len(found) == wanted:
+                break
             start = pairs[int(random.integers(len(pairs)))]
             others = [name for name in names if name not in start]
             more = random.choice(len(others), size=number - 2, replace=False)
@@ -203,7 +213,13 @@ class SceneExamples:
         return list(found.values())
 
 
-def to_pixels(image: Pixels) -> np.ndarray:
+def _shares(counts: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:
+    """How often scenes have each number of objects: one half as often as any other."""
+    weights = np.where(counts == 1, 0.5, 1.0)
+    return weights / weights.sum()
+
+
+def to_pixels(image: Pixels) -> npt.NDArray[np.float32]:
     """An image [size, size, 3] as normalised float32 [3, size, size]."""
     scaled = (image.astype(np.float32) / 255 - MEAN) / STD
     return np.ascontiguousarray(scaled.transpose(2, 0, 1))

@@ -1,10 +1,11 @@
 """What a world of scenes is made of: concepts, their drawings by artist, and held-out pairs."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from io import BytesIO
 from itertools import combinations, product
 from typing import Any, Self
@@ -31,6 +32,7 @@ class Concept:
 
     name: str
     countable: bool  # False: "some grapes", not "a grapes"
+    icon: str  # what icon sets call it
     keywords: tuple[str, ...]
 
 
@@ -75,7 +77,7 @@ class World:
 def all_concepts() -> tuple[Concept, ...]:
     """Every concept of the vendored sample."""
     return tuple(
-        Concept(entry["name"], entry["countable"], tuple(entry["keywords"]))
+        Concept(entry["name"], entry["countable"], entry["icon"], tuple(entry["keywords"]))
         for entry in _index()["concepts"]
     )
 
@@ -93,8 +95,7 @@ def artists_with(name: str, artists: Sequence[str]) -> tuple[str, ...]:
     """
     for artist in artists:
         if artist not in _boxes():
-            known = ", ".join(_boxes())
-            raise ConfigError(f"there are no drawings by {artist!r}; the artists are {known}")
+            raise _unknown(artist)
     drawn = tuple(artist for artist in artists if name in _boxes()[artist])
     if not drawn:
         raise ConfigError(f"none of the artists {', '.join(artists)} has drawn {name!r}: name more")
@@ -161,9 +162,51 @@ def _hold_out(names: Sequence[str], *, pairs: int, seed: int) -> frozenset[Pair]
     return frozenset(chosen)
 
 
+@dataclass(frozen=True)
+class Credit:
+    """Who made an artist's drawings, and how they may be used."""
+
+    title: str
+    author: str
+    url: str
+    licence: str  # SPDX
+    package: str  # npm name@version
+
+
+def credit(artist: str) -> Credit:
+    """Whom to name beside pictures that show this artist's drawings.
+
+    Raises:
+        ConfigError: the artist is unknown.
+    """
+    if artist not in _boxes():
+        raise _unknown(artist)
+    return Credit(**_index()["credits"][artist])
+
+
+def add_artist(
+    artist: str, *, sheet: Pixels, boxes: Mapping[str, Sequence[int]], credit: Credit
+) -> None:
+    """Make drawings that are not vendored known to this process, under a name of their own.
+
+    `boxes` gives each concept's place [x0, y0, x1, y1] on the RGBA `sheet`.
+
+    Raises:
+        ConfigError: the name is that of a vendored artist.
+    """
+    if artist in _boxes() and artist not in _added:
+        raise ConfigError(f"there are drawings by {artist!r} already: choose another name")
+    _added[artist] = sheet
+    _index()["boxes"][artist] = {name: list(box) for name, box in boxes.items()}
+    _index()["credits"][artist] = asdict(credit)
+
+
+_added: dict[str, Pixels] = {}  # sheets that are not vendored
+
+
 @lru_cache(maxsize=1)
 def _index() -> dict[str, Any]:
-    text = (files("mplug.data.scenes") / "assets" / "index.json").read_text(encoding="utf-8")
+    text = (_assets() / "index.json").read_text(encoding="utf-8")
     index: dict[str, Any] = json.loads(text)
     return index
 
@@ -173,10 +216,23 @@ def _boxes() -> dict[str, dict[str, list[int]]]:
     return boxes
 
 
-@lru_cache(maxsize=16)
+def _assets() -> Traversable:
+    return files("mplug.data.scenes") / "assets"
+
+
+def _unknown(artist: str) -> ConfigError:
+    return ConfigError(
+        f"there are no drawings by {artist!r}; the artists are {', '.join(_boxes())}"
+    )
+
+
 def _sheet(artist: str) -> Pixels:
-    data = (files("mplug.data.scenes") / "assets" / f"{artist}.webp").read_bytes()
-    with Image.open(BytesIO(data)) as image:
+    return _added[artist] if artist in _added else _vendored_sheet(artist)
+
+
+@lru_cache(maxsize=16)
+def _vendored_sheet(artist: str) -> Pixels:
+    with Image.open(BytesIO((_assets() / f"{artist}.webp").read_bytes())) as image:
         sheet = np.array(image.convert("RGBA"))
     sheet.flags.writeable = False
     return sheet
