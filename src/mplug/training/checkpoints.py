@@ -111,7 +111,8 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _check_space(self, expected_bytes: int) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True)
         if shutil.disk_usage(self.folder).free < expected_bytes:
             raise OSError("the disk is too full")
 
@@ -132,6 +133,8 @@ def find_damage(folder: Path) -> str | None:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest.pop("checksum") != _checksum(manifest):
+            return f"{folder / MANIFEST} does not match its checksum"
         if manifest["format"] > FORMAT:
             raise CheckpointError(
                 f"{folder} has format {manifest['format']}, this version reads up to {FORMAT}: "
@@ -163,11 +166,10 @@ def _write(folder: Path, *, step: int, writers: Mapping[str, Writer]) -> None:
         }
         for path in files
     }
-    manifest = folder / MANIFEST
-    manifest.write_text(
-        json.dumps({"format": FORMAT, "step": step, "files": listed}, indent=2), encoding="utf-8"
-    )
-    _flush_file(manifest)
+    manifest = {"format": FORMAT, "step": step, "files": listed}
+    text = json.dumps({**manifest, "checksum": _checksum(manifest)}, indent=2)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    _flush_file(folder / MANIFEST)
     _flush_folder(folder)
 
 
@@ -187,6 +189,10 @@ def _flush_folder(folder: Path) -> None:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def _checksum(manifest: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

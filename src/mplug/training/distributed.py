@@ -214,10 +214,10 @@ def _call_roll(store: Store, *, rank: int, world: int, error: RuntimeError) -> N
     silent = _silent(store, rank=rank, world=world)
     if rank > 0 and not silent:
         raise SystemExit(TrainingError.exit_code)
-    lost = f"process {', '.join(map(str, silent))}" if silent else "the connection to a process"
+    lost = f"process {', '.join(map(str, silent))} of {world}" if silent else "a process"
     raise TrainingError(
-        f"{lost} of {world} was lost: it ended, or did not answer in time ({error}). Its own last "
-        "words tell more; run the same command again to continue from the last checkpoint"
+        f"{lost} was lost: it ended, or did not answer in time. Its own last words, if any, say "
+        "why; the same command continues from the last checkpoint"
     ) from error
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 import torch
 from rich.console import Console
@@ -51,6 +51,7 @@ class Window:
         return {name: math.fsum(values) / len(values) for name, values in settled.items()}
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Someone a run tells what happens."""
 
