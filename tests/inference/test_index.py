@@ -234,6 +234,13 @@ def test_equal_similarities_keep_the_order_of_the_gallery() -> None:
     assert [place.row for place in search(ROWS[[1, 1, 0, 1]], QUERY, top=4)] == [2, 0, 1, 3]
 
 
+@pytest.mark.parametrize("top", [1, 2, 3, 4, 5, 6])
+def test_a_few_of_many_are_the_first_of_all_sorted(top: int) -> None:
+    rows = ROWS[[1, 3, 0, 3, 1, 2]]
+    everything = [place.row for place in search(rows, QUERY, top=6)]
+    assert [place.row for place in search(rows, QUERY, top=top)] == everything[:top]
+
+
 def test_reranking_orders_the_nearest_by_matching_and_leaves_the_rest() -> None:
     asked: list[list[int]] = []
 

@@ -140,7 +140,7 @@ def test_the_same_call_gives_the_same_result(model: Model) -> None:
 
 def test_a_caption_begins_with_its_prompt(model: Model) -> None:
     captions = model.caption([picture(1), picture(2)], prompt="A red trophy")
-    assert all(caption.startswith("a red trophy ") for caption in captions)
+    assert all(caption.startswith("a red trophy") for caption in captions)
 
 
 def test_options_replace_the_models_own(model: Model) -> None:

@@ -140,7 +140,7 @@ def search(
     the matching probability of given rows; those after them stay in the order of similarity.
     """
     similarities = embeddings @ query
-    nearest = np.argsort(-similarities, kind="stable")[: max(top, rerank)].tolist()
+    nearest = _largest(similarities, max(top, rerank))
     places = [Place(row, float(similarities[row]), None) for row in nearest]
     if rerank and match is not None and places:
         rows = nearest[:rerank]
@@ -152,6 +152,17 @@ def search(
         matched.sort(key=lambda place: -(place.match or 0.0))
         places = matched + places[rerank:]
     return places[:top]
+
+
+def _largest(values: np.ndarray, count: int) -> list[int]:
+    """The places of the `count` largest, largest first; equal ones in their own order."""
+    places = np.arange(len(values))
+    if 0 < count < len(values):  # sorting them all would cost more than comparing the vectors did
+        least = np.partition(values, len(values) - count)[len(values) - count]
+        places = np.flatnonzero(values >= least)
+    order = np.argsort(-values[places], kind="stable")[:count]
+    largest: list[int] = places[order].tolist()
+    return largest
 
 
 def _embed(

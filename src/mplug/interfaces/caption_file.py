@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from mplug.errors import DataError
 
+LINE_START = b'{"image": '  # of every line written here
+
 
 class CaptionFile:
     """Appends whole lines, each flushed, so that whatever stops the program leaves a valid file."""
@@ -26,20 +28,11 @@ class CaptionFile:
         try:
             # In binary, because a line cut in the middle of a letter is no text.
             content = path.read_bytes() if path.exists() else b""
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content) and _pictures_of(content, path) is not None:
-                whole = content + b"\n"  # somebody's last line lacks its end, and nothing else
-            done = _pictures_of(whole, path)
-            if done is None:
-                raise DataError(
-                    f"{path}: holds something other than captions, and is left as it is: give "
-                    "--out another name"
-                )
+            whole, done = _whole_lines(content, path)
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            if whole != content:
-                os.ftruncate(descriptor, min(len(whole), len(content)))
-                os.write(descriptor, whole[len(content) :])
+            os.ftruncate(descriptor, min(len(whole), len(content)))
+            os.write(descriptor, whole[len(content) :])
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error.strerror}") from error
         return cls(path, done=done, descriptor=descriptor)
@@ -79,11 +72,27 @@ def json_line(content: Any) -> str:
     return text
 
 
+def _whole_lines(content: bytes, path: Path) -> tuple[bytes, set[Path]]:
+    """The file without a last line that was cut short, and the pictures of its records."""
+    end = content.rfind(b"\n") + 1
+    last = content[end:]
+    if last and (done := _pictures_of(content, path)) is not None:
+        return content + b"\n", done  # the last line lacks its end, and nothing else
+    cut = last[: len(LINE_START)] == LINE_START[: len(last)]
+    done = _pictures_of(content[:end], path) if cut else None
+    if done is None:
+        raise DataError(
+            f"{path}: holds something other than captions, and is left as it is: give --out "
+            "another name"
+        )
+    return content[:end], done
+
+
 def _pictures_of(content: bytes, path: Path) -> set[Path] | None:
     """The pictures of the records in `content`; None if it holds anything else."""
     folder = path.parent.absolute()
     try:
-        records = [json.loads(line) for line in content.decode().splitlines() if line.strip()]
+        records = [json.loads(line) for line in content.decode().split("\n") if line.strip()]
         names = [(record["image"], record["caption"]) for record in records]
         return {Path(os.path.normpath(folder / image)) for image, _ in names}
     except (ValueError, KeyError, TypeError):
