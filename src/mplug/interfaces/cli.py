@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Entry("demo:run", "Learn from scratch on real pictures in minutes, then show it."),
+    "demo": Entry("demo.command:demo", "Learn from scratch on real pictures in minutes; show it."),
     "train": Entry("commands_train:train", "Train a recipe; the same command again continues it."),
     "recipes": Entry("commands_train:recipes", "List, show or copy the recipes."),
     "data": Entry("commands_data:data", "Check your records, or make some to try."),

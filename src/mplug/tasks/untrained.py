@@ -1,12 +1,13 @@
 """What a gallery of scenes can be told without learning: neighbours by pixels, common captions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from mplug.data.scenes.phrases import caption
 from mplug.data.scenes.stream import Captioned, SceneExamples
 from mplug.metrics.baselines import PixelNeighbours, WordOverlap, most_frequent, random_captions
 from mplug.metrics.captions import simple_tokens
@@ -29,14 +30,14 @@ class Untrained:
         cls, scenes: SceneExamples, *, count: int, seed: int, progress: Progress = silent
     ) -> Self:
         """Draw `count` training scenes, without augmentation: nothing is learned that it helps."""
-        plain = SceneExamples(scenes.config, image_size=scenes.renderer.image_size)
-        plain.renderer = replace(plain.renderer, augment=False)
-        pictures = np.empty((count, *[plain.renderer.image_size] * 2, 3), dtype=np.uint8)
+        random = np.random.default_rng([scenes.config.seed, seed])
+        renderer = scenes.plain_renderer()
+        pictures = np.empty((count, *[renderer.image_size] * 2, 3), dtype=np.uint8)
         captions = []
         for place in range(count):
-            scene, caption = plain.captioned_scene(place, seed=seed)
+            scene = renderer.scene(scenes.draw_names(random), random=random)
             pictures[place] = scene.image
-            captions.append(caption)
+            captions.append(caption(scene, random=random))
             if (place + 1) % REPORT_EVERY == 0:
                 progress(place + 1, count)
         tokens = [simple_tokens(caption) for caption in captions]
