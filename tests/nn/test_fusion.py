@@ -1,0 +1,116 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from mplug.nn.fusion import AsymmetricLayer, ConnectedLayer, ImageSkip, skip_connected
+from tests.models.small import enliven
+
+SIZES = {"dim": 12, "num_heads": 3, "hidden_dim": 17, "eps": 1e-12, "dropout": 0.0}
+PLACES = [(), (1,), (0, 3), (0, 1, 2, 3)]
+
+
+def network(connected_at: tuple[int, ...], *, add_image: bool = False) -> nn.ModuleList:
+    torch.manual_seed(0)
+    layers = skip_connected(4, connected_at=connected_at, add_image=add_image, **SIZES)  # type: ignore[arg-type]
+    enliven(layers)
+    return layers
+
+
+def fuse(
+    layers: nn.ModuleList, text: Tensor, image: Tensor, mask: Tensor, image_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    for layer in layers:
+        text, image = layer(text, image, mask, image_mask)
+    return text, image
+
+
+@pytest.fixture
+def words() -> Tensor:
+    return torch.randn(3, 5, 12)
+
+
+@pytest.fixture
+def patches() -> Tensor:
+    return torch.randn(3, 7, 12)
+
+
+@pytest.fixture
+def mask() -> Tensor:
+    return torch.arange(5) < torch.tensor([5, 3, 1])[:, None]
+
+
+def test_layers_connect_at_the_given_places() -> None:
+    kinds = [type(layer) for layer in network((1, 3))]
+    assert kinds == [AsymmetricLayer, ConnectedLayer, AsymmetricLayer, ConnectedLayer]
+    assert type(network((1,), add_image=True)[1]) is ImageSkip
+
+
+@pytest.mark.parametrize("add_image", [False, True])
+@pytest.mark.parametrize("connected_at", PLACES)
+def test_padding_never_reaches_a_real_token(
+    connected_at: tuple[int, ...], add_image: bool, words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    layers = network(connected_at, add_image=add_image)
+    noisy = words.masked_fill(~mask[..., None], 99.0)
+    text, image = fuse(layers, words, patches, mask, None)
+    other_text, other_image = fuse(layers, noisy, patches, mask, None)
+    assert_close(text[mask], other_text[mask])
+    assert_close(image, other_image)
+
+
+@pytest.mark.parametrize("connected_at", PLACES)
+def test_hidden_patches_never_reach_a_token(
+    connected_at: tuple[int, ...], words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    layers = network(connected_at)
+    seen = torch.arange(7) < torch.tensor([7, 4, 2])[:, None]
+    noisy = patches.masked_fill(~seen[..., None], 99.0)
+    text, image = fuse(layers, words, patches, mask, seen)
+    other_text, other_image = fuse(layers, words, noisy, mask, seen)
+    assert_close(text[mask], other_text[mask])
+    assert_close(image[seen], other_image[seen])
+
+
+def test_the_text_reads_the_image(words: Tensor, patches: Tensor, mask: Tensor) -> None:
+    layers = network(())
+    assert not torch.allclose(
+        fuse(layers, words, patches, mask, None)[0], fuse(layers, words, -patches, mask, None)[0]
+    )
+
+
+def test_the_image_passes_asymmetric_layers_untouched(
+    words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    assert fuse(network(()), words, patches, mask, None)[1] is patches
+
+
+def test_the_image_reads_the_text_where_they_connect(
+    words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    layers = network((1,))
+    assert not torch.allclose(
+        fuse(layers, words, patches, mask, None)[1], fuse(layers, -words, patches, mask, None)[1]
+    )
+
+
+def test_the_skip_adds_the_old_image_to_the_layers_new_one(
+    words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    layer = ConnectedLayer(**SIZES)  # type: ignore[arg-type]
+    text, image = layer(words, patches, mask, None)
+    skip_text, skip_image = ImageSkip(layer)(words, patches, mask, None)
+    assert_close(skip_text, text)
+    assert_close(skip_image, patches + image)
+
+
+@pytest.mark.parametrize("add_image", [False, True])
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_text_alone_is_the_text_of_the_whole_layer(
+    place: int, add_image: bool, words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    layer = network((1,), add_image=add_image)[place]
+    seen = torch.arange(7) < torch.tensor([7, 4, 2])[:, None]
+    text, _ = layer(words, patches, mask, seen)
+    alone = layer.text_only(words, patches, mask, seen)  # type: ignore[operator]
+    assert_close(alone, text)
