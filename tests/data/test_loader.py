@@ -1,6 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +119,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_an_error() -> None:
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.slow  # torch waits five seconds for the worker before it stops it
 def test_a_worker_that_hangs_ends_the_run_with_an_error() -> None:
     loader = Loader(
         Numbers(at=8, fault="hang"), batch_size=4, seed=0, workers=1, timeout_seconds=1.0
@@ -165,3 +169,36 @@ def test_too_many_skips_end_the_run(workers: int) -> None:
     loader = Loader(Broken(), batch_size=6, seed=0, workers=workers, max_bad_share=0.02)
     with pytest.raises(DataError, match="3 of 117 training items"):
         list(loader.batches(steps=8))
+
+
+INTERRUPTED = """
+import time
+from tests.data.test_loader import Numbers
+from mplug.data.loader import Loader
+try:
+    for batch in Loader(Numbers(), batch_size=6, seed=0, workers=2).batches(steps=10**9):
+        print("ready", flush=True)
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_quietly_and_at_once() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": "src"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    out, err = process.communicate(timeout=20)
+    assert out.endswith("interrupted\n")
+    assert err == ""
+    assert process.returncode == 0

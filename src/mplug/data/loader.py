@@ -22,6 +22,12 @@ class Failure:
     error: MPlugError | None  # None for a fault of our own, which the traceback describes
     traceback: str
 
+    def as_error(self) -> Exception:
+        """The data's error as it was raised, or ours with the worker's traceback."""
+        return self.error or RuntimeError(
+            f"a data worker failed at step {self.step}:\n{self.traceback}"
+        )
+
 
 @dataclass(frozen=True)
 class Steps(Dataset[Batch | Failure]):
@@ -113,19 +119,27 @@ class Loader:
                 multiprocessing_context="fork" if sys.platform == "linux" else None,
             )
         )
-        for step in wanted:
-            try:
-                result = next(results)
-            except RuntimeError as error:  # workers return their errors, so this one lost a worker
-                raise TrainingError(
-                    f"a data worker process was lost while reading step {step}: {error}\n"
-                    "often it ran out of memory: use fewer data.workers, or 0 to see the error"
-                ) from error
-            if isinstance(result, Failure):
-                raise result.error or RuntimeError(
-                    f"a data worker failed at step {result.step}:\n{result.traceback}"
-                )
-            yield result
+        try:
+            for step in wanted:
+                result = _next_result(results, step)
+                if isinstance(result, Failure):
+                    raise result.as_error()
+                yield result
+        finally:
+            # Dropping the last reference stops the workers. An error's traceback would keep it,
+            # until the garbage collector comes and finds the queues gone before the workers.
+            del results
+
+
+def _next_result(results: Iterator[Batch | Failure], step: int) -> Batch | Failure:
+    try:
+        return next(results)
+    except RuntimeError as error:  # workers return their errors, so this one lost a worker
+        reason = str(error)  # and not the error itself, whose traceback holds the workers
+    raise TrainingError(
+        f"a data worker process was lost while reading step {step}: {reason}\n"
+        "often it ran out of memory: use fewer data.workers, or 0 to see the error"
+    )
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

@@ -15,7 +15,7 @@ SIDE = re.compile(
         | (?<=\btop\ ) | (?<=\bbottom\ ) | (?<=\bupper\ ) | (?<=\blower\ ) | (?<=\bfar\ )
         | (?<=\bto\ ) | (?<=\bfacing\ ) | (?<=\bpointing\ )
     )(?:left|right)
-        (?= [.,;:!?)]? (?:$ | \s+ (?:and|is|are|with|of|in|on|at|to|there|stands?|sits?)\b) )
+        (?= \s*$ | [.,;:!?)] | \s+ (?:and|is|are|with|of|in|on|at|to|there|stands?|sits?)\b )
     | \b(?:left|right)
         (?= (?:most|wards?)\b
           | [\s-](?:of|sides?|hand(?:ed)?|corner|edge|half|third|part)\b )
