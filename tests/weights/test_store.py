@@ -45,6 +45,10 @@ def test_what_is_saved_comes_back(saved: Path) -> None:
     assert {path.name for path in saved.iterdir()} == set(FILES)
 
 
+def test_whoever_may_read_one_file_may_read_all(saved: Path) -> None:
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1
+
+
 def test_a_loaded_model_can_be_trained_further(saved: Path) -> None:
     parameters = list(load_pretrained(saved).model.parameters())
     assert parameters

@@ -7,6 +7,7 @@ as such. The same model gives the same bytes.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,8 @@ def save_pretrained(
             _to_json(generation.model_dump(mode="json")), encoding="utf-8"
         )
         (unfinished / CARD).write_text(text, encoding="utf-8")
+        # safetensors writes files that nobody else may read, whatever the user's umask says.
+        shutil.copymode(unfinished / CARD, unfinished / WEIGHTS)
         header = {
             "format": "mplug",
             "format_version": FORMAT,
