@@ -256,7 +256,7 @@ def _reranked(
         judged, matched = np.zeros(table.shape, dtype=bool), np.zeros(table.shape)
         judged[queries, found], matched[queries, found] = True, matches
         right = ground_truth(np.arange(count), images=count)
-        baseline = {"itc": float(hits(table, right, k=1).mean())}
+        baseline = {"similarity_alone": float(hits(table, right, k=1).mean())}
         for name, scores in [
             ("itm", matched),
             ("itc_and_itm", matched + table / observer.temperature),
@@ -289,7 +289,7 @@ def _relations(gallery: Gallery, captions: Sequence[str]) -> Iterator[Figure]:
             "captioning",
             Signature("relation_accuracy", gallery.split, counts, {"among": "right_objects"}),
             mean_parts(true),
-            baselines={"random_relation": float(np.mean(guessed))},
+            baselines={"chance": float(np.mean(guessed))},
         )
 
 

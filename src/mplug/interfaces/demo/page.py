@@ -18,6 +18,7 @@ from mplug.data.scenes.world import TEST_ARTISTS
 from mplug.interfaces.demo.gallery_files import credits_of
 from mplug.interfaces.demo.settings import CAPTION, PRETRAIN, SCENES, DemoSettings
 from mplug.interfaces.demo.state import DemoState
+from mplug.interfaces.measure import score_of
 from mplug.interfaces.report.content import (
     CaptionExample,
     Credit,
@@ -70,11 +71,6 @@ class Results:
     def of(self, metric: str) -> list[float]:
         """One metric's value on each gallery."""
         return [score.value for score in self.scores if score.metric == metric]
-
-
-def score_of(figure: Figure, *, split: str) -> Score:
-    """A figure as reports and summaries hold it."""
-    return Score(split=split, **vars(figure))
 
 
 def demo_report(

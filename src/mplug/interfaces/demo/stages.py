@@ -7,7 +7,6 @@ from pathlib import Path
 from mplug import __version__
 from mplug.config.load import dump_json
 from mplug.config.schema import RunConfig
-from mplug.data.scenes.stream import SceneExamples
 from mplug.interfaces.api import Model, load
 from mplug.interfaces.demo.gallery_files import write_galleries
 from mplug.interfaces.demo.page import Results, demo_report
@@ -21,17 +20,14 @@ from mplug.interfaces.demo.settings import (
     DemoSettings,
 )
 from mplug.interfaces.demo.state import DemoState
-from mplug.interfaces.phases import phases
+from mplug.interfaces.measure import measure
 from mplug.interfaces.report.content import Score
 from mplug.interfaces.report.files import write_text
 from mplug.interfaces.report.page import write_report
 from mplug.interfaces.report.summary import write_summary
-from mplug.interfaces.report.wording import duration, spelled
+from mplug.interfaces.report.wording import duration
 from mplug.interfaces.training import describe_data, run_training
-from mplug.tasks.evaluation import Evaluation, Gallery, SplitName, evaluate
-from mplug.tasks.observer import Observer
-from mplug.tasks.untrained import Untrained
-from mplug.training.distributed import choose_device
+from mplug.tasks.evaluation import Gallery, SplitName
 from mplug.training.run import CONFIG
 from mplug.weights import card
 
@@ -124,9 +120,15 @@ class Demo:
         self._begins(EVALUATION, words)
         with self.state.stage(EVALUATION):
             model = load(self.folder / CAPTION, device=self.device)
-            results = Results(
-                galleries=tuple(self.galleries), evaluations=tuple(self._measure(model))
+            evaluations = measure(
+                model,
+                self.galleries,
+                world=self.settings.world,
+                remembered=self.settings.remembered,
+                seed=self.settings.pretrain.train.seed,
+                device=self.device,
             )
+            results = Results(tuple(self.galleries), tuple(evaluations))
             self._export(model, results.scores)
         self._ended(EVALUATION)
         self.state.save()
@@ -147,31 +149,6 @@ class Demo:
             seconds=self.state.total_seconds,
             peak_memory_gb=self.state.peak_memory_gb,
         )
-
-    def _measure(self, model: Model) -> list[Evaluation]:
-        observer = Observer(model.network, model.tokenizer, choose_device(self.device))
-        scenes = SceneExamples(
-            self.settings.world, image_size=self.settings.pretrain.model.vision.image_size
-        )
-        with phases() as show:
-            untrained = Untrained.remember(
-                scenes,
-                count=self.settings.remembered,
-                seed=self.settings.pretrain.train.seed,
-                progress=lambda *counts: show("scenes to compare with, by pixels", *counts),
-            )
-            return [
-                evaluate(
-                    observer,
-                    gallery,
-                    untrained=untrained,
-                    generation=model.generation,
-                    progress=lambda phase, *counts, split=gallery.split: show(
-                        f"{spelled(split)}: {phase}", *counts
-                    ),
-                )
-                for gallery in self.galleries
-            ]
 
     def _export(self, model: Model, scores: tuple[Score, ...]) -> None:
         """The finished model, with its scores on its card, where `mplug.load` looks first."""

@@ -29,6 +29,30 @@ METRICS = {
         "Objects there that are named",
         "Of the objects in the picture, how many does the caption name?",
     ),
+    "recall_at_1_image_to_text_by_itm": (
+        "Picture to caption, by matching alone",
+        "Is its own caption the likeliest of the most similar ones, by ITM alone?",
+    ),
+    "recall_at_1_text_to_image_by_itm": (
+        "Caption to picture, by matching alone",
+        "Is its own picture the likeliest of the most similar ones, by ITM alone?",
+    ),
+    "recall_at_1_image_to_text_by_itc_and_itm": (
+        "Picture to caption, by similarity and matching",
+        "Is its own caption first when the logits of ITC and ITM are added?",
+    ),
+    "recall_at_1_text_to_image_by_itc_and_itm": (
+        "Caption to picture, by similarity and matching",
+        "Is its own picture first when the logits of ITC and ITM are added?",
+    ),
+    "relation_accuracy": (
+        "Stated relations that are true",
+        "Of captions that name just what is there and say how it stands, how many are right?",
+    ),
+    "true_over_reversed": (
+        "True caption preferred to the reversed one",
+        "Does matching (ITM) like “a above b” better than “a below b” where it is so?",
+    ),
     "cider_d": (
         "Captions against the true ones (CIDEr-D)",
         "Do words and phrases agree with the true captions, rare ones counting more? From 0 to 10.",
@@ -37,6 +61,7 @@ METRICS = {
 
 WORDS = {
     "training_artists": "Artists it trained on",
+    "validation_artist": "The artist for choosing between runs",
     "unseen_artist": "An artist it never saw",
     "chance": "chance",
     "pixel_neighbour": "nearest by pixels",

@@ -1,0 +1,61 @@
+"""A loaded model on galleries of held-out scenes, with progress on the screen."""
+
+from collections.abc import Sequence
+
+from mplug.config.schema import ScenesConfig
+from mplug.data.scenes.stream import SceneExamples
+from mplug.interfaces.api import Model
+from mplug.interfaces.phases import phases
+from mplug.interfaces.report.content import Score
+from mplug.interfaces.report.wording import spelled
+from mplug.tasks.evaluation import Evaluation, Figure, Gallery, evaluate
+from mplug.tasks.observer import Observer
+from mplug.tasks.untrained import Untrained
+from mplug.training.distributed import choose_device
+
+
+def measure(
+    model: Model,
+    galleries: Sequence[Gallery],
+    *,
+    world: ScenesConfig,
+    remembered: int,
+    seed: int,
+    device: str,
+    rerank: int = 0,
+) -> list[Evaluation]:
+    """The model's figures on each gallery of `world`, beside those of what learns nothing.
+
+    The neighbour by pixels knows `remembered` training scenes, drawn from `seed`; matching
+    reranks the nearest `rerank` of each query.
+
+    Raises:
+        ConfigError: the device does not exist here.
+    """
+    observer = Observer(model.network, model.tokenizer, choose_device(device))
+    scenes = SceneExamples(world, image_size=model.config.vision.image_size)
+    with phases() as show:
+        untrained = Untrained.remember(
+            scenes,
+            count=remembered,
+            seed=seed,
+            progress=lambda *counts: show("scenes to compare with, by pixels", *counts),
+        )
+        return [
+            evaluate(
+                observer,
+                gallery,
+                untrained=untrained,
+                generation=model.generation,
+                rerank=rerank,
+                progress=lambda phase, *counts, split=gallery.split: show(
+                    f"{spelled(split)}: {phase}", *counts
+                ),
+            )
+            for gallery in galleries
+        ]
+
+
+def score_of(figure: Figure, *, split: str) -> Score:
+    """A figure as reports and summaries hold it."""
+    return Score(split=split, **vars(figure))
