@@ -55,11 +55,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for run in ("runs/tiny-caption", "runs/demo"):
         save_tiny(folder / run / "model")
-    (folder / "photos").mkdir()
+    for name in ("photos", "holiday pictures"):
+        (folder / name).mkdir()
     lines = []
     for number in range(1, 5):
         picture = Image.new("RGB", (48, 40), (60 * number, 200 - 40 * number, 90))
         picture.save(folder / "photos" / f"000{number}.jpg")
+        picture.save(folder / "holiday pictures" / f"{number}.png")
         lines.append(
             json.dumps({"image": f"photos/000{number}.jpg", "caption": f"a red trophy {number}"})
         )

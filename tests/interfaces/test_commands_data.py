@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from mplug.errors import ConfigError
 from mplug.interfaces.commands_data import data
 
 
@@ -65,3 +66,18 @@ def test_a_vocabulary_is_trained_and_can_be_checked_against(
     assert "captions" in out
     assert (folder / "tokenizer.json").exists()
     assert "0.00% of words are [UNK]" in run("check", records, "--tokenizer", folder)[1]
+
+
+def test_a_sample_has_every_split_and_its_own_readme(tmp_path: Path) -> None:
+    counts = ("--train", "6", "--validation", "2", "--test", "3", "--image-size", "32")
+    code, out = run("sample", tmp_path / "scenes", "max_objects=3", *counts, "--json")
+    told = json.loads(out)
+    assert (code, told["records"]["train.jsonl"]) == (0, 6)
+    assert told["records"]["test_unseen_artist.jsonl"] == 3
+    assert run("check", tmp_path / "scenes" / "train.jsonl")[0] == 0
+    assert "composed, not photographed" in (tmp_path / "scenes" / "README.md").read_text("utf-8")
+
+
+def test_a_wrong_field_of_a_sample_is_answered(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean data\.scenes\.concepts\?"):
+        run("sample", tmp_path / "scenes", "concept=20")

@@ -94,6 +94,48 @@ def tokenizer(
         )
 
 
+@data.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FIELD=VALUE", help="The world: concepts=200 max_objects=3 seed=1."),
+    ] = None,
+    *,
+    train: Annotated[int, typer.Option(min=1, help="Scenes to train on.")] = 2000,
+    validation: Annotated[int, typer.Option(min=1, help="Scenes to choose on.")] = 300,
+    test: Annotated[int, typer.Option(min=1, help="Scenes of each test.")] = 500,
+    image_size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels a side.")] = 128,
+    as_json: Json = False,
+) -> None:
+    """Compose a data set of scenes to try.
+
+    Drawings by several artists on varied backgrounds, with captions, boxes and statements, the
+    same for the same seed. The fields are those of data.scenes (`mplug recipes show
+    demo-pretrain`). FOLDER/README.md says what each file is for.
+    """
+    from mplug.config.load import load_config
+    from mplug.config.schema import ScenesConfig
+    from mplug.data.scenes.folder import write_dataset
+
+    fields = ["data.scenes={}", *(f"data.scenes.{word}" for word in words or ())]
+    world = load_config("tiny-pretrain", fields).data.scenes or ScenesConfig()
+    made = write_dataset(
+        folder,
+        config=world,
+        image_size=image_size,
+        train=train,
+        validation=validation,
+        test=test,
+    )
+    if as_json:
+        print(json.dumps({"folder": str(folder), "records": dict(made.records)}))
+        return
+    for name, count in made.records.items():
+        print(f"{folder / name}: {count}")
+    print(f"composed, not photographed; {folder / 'README.md'} says more")
+
+
 def _lines(report: "CheckReport") -> Iterator[str]:
     """What a person wants to know of a data set, most urgent last."""
     yield f"{report.path}: {report.rows} rows, {report.good_rows} good, {report.bad_rows} bad"

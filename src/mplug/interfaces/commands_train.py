@@ -1,14 +1,13 @@
 """`mplug train` and `mplug recipes`: what to train, and training it."""
 
 import json
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from mplug.errors import ConfigError
+from mplug.interfaces.json_output import only_json
 
 Device = Literal["cpu", "cuda", "mps"]
 Words = Annotated[
@@ -47,8 +46,7 @@ def train(
 
     from mplug.interfaces.training import run_training
 
-    # With --json, standard output holds the result alone; progress goes to standard error.
-    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+    with only_json(as_json):
         run_training(
             config,
             run_dir=run_dir,
