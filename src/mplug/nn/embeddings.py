@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mplug.nn.batch_norm import BatchNorm
+
 Tokens = Float[Tensor, "batch patches dim"]
 
 
@@ -28,7 +30,8 @@ class ConvolutionStem(nn.Module):
     """Small strided convolutions before the blocks: what little data teaches sooner than patches.
 
     One 3x3 convolution of stride 2 for each of `channels`, one more of stride 1, and a 1x1 to
-    `dim`. Groups are normalised within each picture, so a batch's other pictures change nothing.
+    `dim`. Batch normalisation is what makes it quick: with group normalisation, or none, the same
+    stem had learned next to nothing when this one named every third object.
     """
 
     def __init__(self, dim: int, *, channels: Sequence[int]) -> None:
@@ -39,7 +42,7 @@ class ConvolutionStem(nn.Module):
             stride = 2 if place < len(channels) else 1
             layers += [
                 nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
-                nn.GroupNorm(math.gcd(8, after), after),
+                BatchNorm(after),
                 nn.ReLU(),
             ]
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], dim, 1))

@@ -4,8 +4,6 @@ mPLUG paper, section 3.3 (after MoCo and ALBEF): candidates are a momentum teach
 this batch and of a queue, targets are softened by the teacher's own similarities.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -62,9 +60,12 @@ def accuracy(scores: Rows, positive: Bool[Tensor, "batch bank"]) -> Float[Tensor
     return positive.gather(1, best).float().mean()
 
 
-def blind_loss(bank_size: int) -> float:
-    """What a model pays that cannot tell candidates apart."""
-    return math.log(bank_size)
+def blind_loss(candidates: Int[Tensor, ""]) -> Float[Tensor, ""]:
+    """What a model pays that cannot tell so many candidates apart.
+
+    Places of a queue that were never filled are none: anyone can tell noise from features.
+    """
+    return candidates.float().log()
 
 
 def clamp_temperature(temperature: Tensor, *, low: float = 0.001, high: float = 0.5) -> None:

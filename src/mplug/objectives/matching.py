@@ -3,7 +3,6 @@
 mPLUG paper, section 3.3 (after ALBEF): negatives are drawn from the contrastive similarities.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -32,14 +31,13 @@ def hard_negatives(
     any number of processes. The entropy (nats) says how hard the choice is: 0 where one candidate
     is certain, log(candidates) where all look alike.
     """
-    probability = scores.detach().double().masked_fill(forbidden, -torch.inf).softmax(dim=1)
+    probability = scores.detach().float().masked_fill(forbidden, -torch.inf).softmax(dim=1)
     valid = ~forbidden.all(dim=1)
     probability = torch.where(valid[:, None], probability, 0.0)
     reached = probability.cumsum(dim=1)
-    threshold = uniforms.double()[:, None] * reached[:, -1:]
-    indices = (reached <= threshold).sum(dim=1).clamp(max=scores.shape[1] - 1)
-    entropy = torch.special.entr(probability).sum(dim=1).to(scores.dtype)
-    return Negatives(indices, valid, entropy)
+    drawn = (reached > uniforms[:, None] * reached[:, -1:]) & (probability > 0)
+    entropy = torch.special.entr(probability).sum(dim=1)
+    return Negatives(drawn.int().argmax(dim=1), valid, entropy)  # argmax: the first that is drawn
 
 
 def labels(
@@ -58,7 +56,6 @@ def matching(
     return F.cross_entropy(logits, labels, reduction="none", ignore_index=-100)
 
 
-def blind_loss(matched_share: float) -> float:
-    """What a model pays that only knows how many pairs belong together."""
-    shares = (matched_share, 1 - matched_share)
-    return -sum(share * math.log(share) for share in shares if share > 0)
+def blind_loss(matched_share: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """What a model pays that only knows which share of the counted pairs belongs together."""
+    return torch.special.entr(torch.stack([matched_share, 1 - matched_share])).sum()

@@ -27,10 +27,19 @@ def averaged_copy(module: Module, *, without: Collection[str] = ()) -> Module:
 
 @torch.no_grad()
 def update_average(teacher: nn.Module, student: nn.Module, *, momentum: float) -> None:
-    """Move every parameter of the teacher towards the student's of the same name, in place."""
-    source = dict(student.named_parameters())
-    names, averages = zip(*teacher.named_parameters(), strict=True)
-    torch._foreach_lerp_(list(averages), [source[name] for name in names], 1 - momentum)
+    """Move everything the teacher holds towards what the student calls by the same name, in place.
+
+    That is its parameters, and running statistics among its buffers.
+    """
+    source = {**dict(student.named_parameters()), **dict(student.named_buffers())}
+    held = [*teacher.named_parameters(), *teacher.named_buffers()]
+    averages = [average for _, average in held]
+    torch._foreach_lerp_(averages, [source[name] for name, _ in held], 1 - momentum)
+
+
+def warmed_up(momentum: float, *, step: int) -> float:
+    """A momentum that starts low, so that a teacher soon forgets a student that knew nothing."""
+    return min(momentum, (1 + step) / (10 + step))
 
 
 class FeatureQueue(nn.Module):
@@ -65,10 +74,9 @@ class FeatureQueue(nn.Module):
         if size == 0:
             return
         kept = slice(max(0, batch - size), batch)
-        start = int(self.pointer) + kept.start
-        places = torch.arange(start, start + batch - kept.start, device=images.device) % size
+        places = (self.pointer + torch.arange(kept.start, batch, device=images.device)) % size
         self.images[places] = images[kept].to(self.images.dtype)
         self.texts[places] = texts[kept].to(self.texts.dtype)
         self.image_ids[places] = image_ids[kept]
         self.caption_ids[places] = caption_ids[kept]
-        self.pointer.fill_((int(self.pointer) + batch) % size)
+        self.pointer.add_(batch).remainder_(size)

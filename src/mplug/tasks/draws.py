@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,7 +34,8 @@ def draw(
 
     `longest` bounds any caption, so that the numbers do not depend on a batch's own padding.
     """
-    generator = torch.Generator().manual_seed(hash((seed, step, part)) % 2**63)
+    (state,) = np.random.SeedSequence((seed, step, part)).generate_state(1, np.uint64)
+    generator = torch.Generator().manual_seed(int(state) >> 1)  # torch takes a signed integer
     everyone = rows * processes.world
     mine = slice(processes.rank * rows, (processes.rank + 1) * rows)
 

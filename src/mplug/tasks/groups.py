@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from torch import nn
+from torch import Tensor, nn
 
 from mplug.config.schema import OptimConfig
 from mplug.models.mplug import MPlug
@@ -20,18 +20,19 @@ def parameter_groups(task: nn.Module, *, model: MPlug, optim: OptimConfig) -> li
     tables = {id(parameter) for parameter in _tables(task)}
     named = [(name, p) for name, p in task.named_parameters() if p.requires_grad]
     spared = frozenset(name for name, p in named if id(p) in tables)
+    vision_lr = optim.lr if optim.vision_lr is None else optim.vision_lr
 
     def group(name: str, members: Callable[[nn.Parameter], bool], rate: float) -> Group:
         return Group(name, [(n, p) for n, p in named if members(p)], rate, spared)
 
     return [
-        group("vision", lambda p: id(p) in vision, optim.vision_lr or optim.lr),
+        group("vision", lambda p: id(p) in vision, vision_lr),
         group("temperature", lambda p: p is model.temperature, min(optim.lr, TEMPERATURE_RATE)),
         group("rest", lambda p: id(p) not in vision and p is not model.temperature, optim.lr),
     ]
 
 
-def _tables(task: nn.Module) -> Iterable[nn.Parameter]:
+def _tables(task: nn.Module) -> Iterable[Tensor]:
     for module in task.modules():
         if isinstance(module, nn.Embedding):
             yield module.weight

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mplug.config.schema import ObjectivesConfig, OptimConfig
+from mplug.config.schema import ObjectivesConfig, OptimConfig, Term
 from mplug.data.batch import Batch
 from mplug.metrics.retrieval import retrieval_scores
 from mplug.models.decoder import shifted
@@ -30,7 +30,6 @@ from mplug.training.distributed import Processes
 from mplug.training.task import Group, StepResult
 
 NOT_TAUGHT = ("decoder", "itm_head")  # no target of any objective comes from these
-MATCHED_SHARE = 1 / 3  # of ITM's pairs: one positive, two hard negatives
 VERDICTS = {
     "itc": "at chance",
     "itm": "at chance",
@@ -97,9 +96,10 @@ class Pretraining(nn.Module):
             generator=torch.Generator().manual_seed(seed),
         )
         text = model.config.text
-        self.tag_head = nn.Linear(text.hidden_size, text.vocab_size)
-        nn.init.normal_(self.tag_head.weight, std=NEW_WEIGHT_STD)
-        nn.init.constant_(self.tag_head.bias, RARE_WORD_LOGIT)
+        if objectives.tags.weight > 0:
+            self.tag_head = nn.Linear(text.hidden_size, text.vocab_size)
+            nn.init.normal_(self.tag_head.weight, std=NEW_WEIGHT_STD)
+            nn.init.constant_(self.tag_head.bias, RARE_WORD_LOGIT)
         self.objectives, self.words, self.longest = objectives, words, longest
         self.optim, self.seed, self.processes = optim, seed, processes
         self.validation = validation
@@ -108,7 +108,8 @@ class Pretraining(nn.Module):
     def before_step(self, step: int) -> None:
         """Let the teacher follow the student."""
         self._part = 0
-        momentum.update_average(self.teacher, self.model, momentum=self.objectives.momentum)
+        share = momentum.warmed_up(self.objectives.momentum, step=step)
+        momentum.update_average(self.teacher, self.model, momentum=share)
 
     def after_step(self) -> None:
         """Keep the temperature in bounds."""
@@ -124,37 +125,45 @@ class Pretraining(nn.Module):
         """The weighted sum of the objectives that are on at this step, and what to log."""
         losses, logs = self.losses(batch, step, names=self.active(step), part=self._part)
         self._part += 1
-        terms = [getattr(self.objectives, name).weight * loss for name, loss in losses.items()]
+        terms = [self._term(name).weight * loss for name, loss in losses.items()]
         return StepResult(torch.stack(terms).sum(), logs)
 
     def active(self, step: int) -> tuple[str, ...]:
         """The objectives that count at this step."""
-        terms = {name: getattr(self.objectives, name) for name in OBJECTIVES}
+        terms = {name: self._term(name) for name in OBJECTIVES}
         return tuple(
             name
             for name, term in terms.items()
             if term.weight > 0 and step % term.every == term.offset % term.every
         )
 
+    def _term(self, name: str) -> Term:
+        term: Term = getattr(self.objectives, name)
+        return term
+
     def losses(
         self, batch: Batch, step: int, *, names: Collection[str], part: int, remember: bool = True
     ) -> tuple[Logs, Logs]:
         """The named losses, each a mean over the global batch, and what to log of them.
 
-        `remember` compares with the queue and extends it, as training does; without it ITC's
-        candidates are the batch alone, so that what is measured is not which data a pair is from.
+        `remember` is for training: ITC compares with the queue and extends it, and the teacher
+        softens targets. Without it ITC's candidates are the batch alone, so that what is measured
+        is not which data a pair is from, and targets are what is true.
+
+        Softened losses are logged without the softening, which their blind values know nothing of.
         """
+        taught = self._taught_share(step) if remember else 0.0
         encoded, draws = self._encode(batch), self._draw(batch, step, part)
         losses: Logs = {}
         logs: Logs = {}
         if "itc" in names or "itm" in names:
-            contrast, loss = self._contrast(batch, encoded, step, logs, remember=remember)
+            contrast, loss = self._contrast(batch, encoded, logs, taught=taught, remember=remember)
             if "itc" in names:
                 losses["itc"] = loss
             if "itm" in names:
                 losses["itm"] = self._match(encoded, contrast, draws, logs)
         if "mlm" in names:
-            losses["mlm"] = self._fill_in(encoded, draws, logs, taught=self._taught_share(step))
+            losses["mlm"] = self._fill_in(encoded, draws, logs, taught=taught)
         if "prefix_lm" in names:
             losses["prefix_lm"] = self._continue(batch, encoded, draws)
         if "tags" in names:
@@ -165,16 +174,16 @@ class Pretraining(nn.Module):
     def blind(self, batch: Batch, step: int, *, part: int = 0) -> dict[str, float]:
         """The word objectives, asked for the same words, of the same batch with blank images."""
         blank = replace(batch, pixels=torch.zeros_like(batch.pixels))
-        _, logs = self.losses(blank, step, names=("mlm", "prefix_lm"), part=part, remember=False)
+        names = [name for name in ("mlm", "prefix_lm") if self._term(name).weight > 0]
+        _, logs = self.losses(blank, step, names=names, part=part, remember=False)
         return {
-            f"{name}_blind": over_processes(logs[name], processes=self.processes)
-            for name in ("mlm", "prefix_lm")
+            f"{name}_blind": over_processes(logs[name], processes=self.processes) for name in names
         }
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Losses on validation batches beside their blind values, verdicts, and recall."""
-        names = [name for name in VERDICTS if getattr(self.objectives, name).weight > 0]
+        names = [name for name in VERDICTS if self._term(name).weight > 0]
         pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         embeddings = []
         for part, batch in enumerate(self.validation()):
@@ -229,7 +238,7 @@ class Pretraining(nn.Module):
         )
 
     def _contrast(
-        self, batch: Batch, encoded: Encoded, step: int, logs: Logs, *, remember: bool
+        self, batch: Batch, encoded: Encoded, logs: Logs, *, taught: float, remember: bool
     ) -> tuple[Contrast, Float[Tensor, ""]]:
         """ITC against the teacher's features of the global batch and of the queue."""
         model, bank = self.model, self._bank(batch, encoded, remember=remember)
@@ -237,16 +246,19 @@ class Pretraining(nn.Module):
         compare = partial(contrastive.similarity, temperature=model.temperature)
         image_to_text = compare(model.image_embedding(encoded.image), bank.texts)
         text_to_image = compare(model.text_embedding(text), bank.images)
-        hard, share = contrastive.equal_shares(bank.positive), self._taught_share(step)
-        with torch.no_grad():
-            taught_texts = compare(bank.own_images, bank.texts)
-            taught_images = compare(bank.own_texts, bank.images)
-        loss = contrastive.contrastive(
-            image_to_text,
-            text_to_image,
-            text_targets=contrastive.soften(hard, teacher_similarity=taught_texts, share=share),
-            image_targets=contrastive.soften(hard, teacher_similarity=taught_images, share=share),
-        )
+        loss_against = partial(contrastive.contrastive, image_to_text, text_to_image)
+        true = contrastive.equal_shares(bank.positive)
+        loss = loss_against(text_targets=true, image_targets=true)
+        logs["itc"] = loss.detach()
+        if taught > 0:
+            with torch.no_grad():
+                taught_texts = compare(bank.own_images, bank.texts)
+                taught_images = compare(bank.own_texts, bank.images)
+            soften = partial(contrastive.soften, true, share=taught)
+            loss = loss_against(
+                text_targets=soften(teacher_similarity=taught_texts),
+                image_targets=soften(teacher_similarity=taught_images),
+            )
         everyone = batch.ids.shape[0] * self.processes.world
         if remember:
             self.queue.push(
@@ -255,7 +267,7 @@ class Pretraining(nn.Module):
                 image_ids=bank.image_ids[:everyone],
                 caption_ids=bank.caption_ids[:everyone],
             )
-        logs["itc_blind"] = torch.tensor(contrastive.blind_loss(len(bank.texts)))
+        logs["itc_blind"] = contrastive.blind_loss((bank.image_ids != momentum.NO_ID).sum())
         logs["itc_accuracy"] = contrastive.accuracy(image_to_text.detach(), bank.positive)
         logs["temperature"] = model.temperature.detach()
         return Contrast(
@@ -308,11 +320,12 @@ class Pretraining(nn.Module):
         logits = self.model.match(fused)
         labels = matching.labels(wrong_image.valid, wrong_text.valid)
         counted = labels >= 0
-        logs["itm_blind"] = torch.tensor(matching.blind_loss(MATCHED_SHARE))
+        matched_share = images.shape[0] / self.processes.all_sum(counted.sum())
+        logs["itm_blind"] = matching.blind_loss(matched_share)
         right = (logits.detach().argmax(dim=1) == labels)[counted]
         logs["itm_accuracy"] = self._mean(right.float())
-        entropies = torch.cat([wrong_image.entropy, wrong_text.entropy])
-        logs["hard_negative_entropy"] = entropies.mean()
+        entropies = torch.cat([each.entropy[each.valid] for each in (wrong_image, wrong_text)])
+        logs["hard_negative_entropy"] = self._mean(entropies)
         return self._mean(matching.matching(logits, labels)[counted])
 
     def _gather_texts(
@@ -344,7 +357,7 @@ class Pretraining(nn.Module):
 
         logits, words = word_logits(self.model, encoded.image), encoded.ids[hidden.asked]
         plain = self._mean(masked_lm.word_losses(logits, words))
-        logs["mlm"] = plain.detach()  # comparable with its blind value, as the taught loss is not
+        logs["mlm"] = plain.detach()
         if taught == 0.0:
             return plain
         with torch.no_grad():

@@ -53,17 +53,17 @@ def read_sources(config: RunConfig) -> Sources:
         validation = read_records(data.validation).require(max_bad_share=data.max_bad_share)
     if config.task == "caption":
         train = one_per_caption(train)
-    return Sources(tuple(train), tuple(validation))
+    return Sources(train, validation)
 
 
-def _hold_back(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """Whole pictures, so that no picture is on both sides."""
+def _hold_back(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """Some records to validate on, and the rest; no picture is on both sides."""
     pictures = list(dict.fromkeys(record.image_id or record.images[0] for record in records))
     kept = set(pictures[::HELD_BACK])
     sides: tuple[list[Record], list[Record]] = ([], [])
     for record in records:
         sides[(record.image_id or record.images[0]) not in kept].append(record)
-    return sides
+    return tuple(sides[0]), tuple(sides[1])
 
 
 def make_tokenizer(config: RunConfig, sources: Sources) -> Tokenizer:
@@ -113,7 +113,7 @@ def _examples(
             tokenizer=tokenizer,
             image_size=size,
             max_words=longest,
-            augmentation=make() if augment and make is not None else None,
+            augmentation=make(size) if augment and make is not None else None,
         )
 
     return examples(sources.train, augment=True), examples(sources.validation, augment=False)
@@ -121,10 +121,10 @@ def _examples(
 
 def make_model(config: RunConfig, *, tokenizer: Tokenizer, start: Loaded | None) -> MPlug:
     """A new model from the run's seed, or the one it starts from."""
+    torch.manual_seed(config.train.seed)  # what a task adds to the model follows from it too
     if start is not None:
         return start.model
     text = config.model.text.model_copy(update={"vocab_size": tokenizer.vocab_size})
-    torch.manual_seed(config.train.seed)
     return MPlug(config.model.model_copy(update={"text": text}))
 
 
