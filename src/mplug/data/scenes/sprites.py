@@ -36,7 +36,7 @@ def _make_shape(artist: str, name: str, side: int, degrees: int) -> Pixels:
     # twice and leave white rims.
     image = Image.fromarray(drawing(artist, name), "RGBA")
     if degrees:
-        image = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+        image = image.rotate(degrees, Image.Resampling.BILINEAR, expand=True)
         image = image.crop(_visible_box(image))
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -47,8 +47,11 @@ def _make_shape(artist: str, name: str, side: int, degrees: int) -> Pixels:
 
 
 def _visible_box(image: Image.Image) -> tuple[int, int, int, int]:
-    alpha = image.getchannel("A").point([0] * VISIBLE + [255] * (256 - VISIBLE))
-    return alpha.getbbox() or (0, 0, *image.size)
+    seen = np.asarray(image)[..., 3] >= VISIBLE
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):
+        return (0, 0, *image.size)
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def recolour(paint: Pixels, random: np.random.Generator) -> Pixels:

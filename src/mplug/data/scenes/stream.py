@@ -122,7 +122,7 @@ class SceneExamples:
         """The scene at `position`, and one caption of it."""
         kind = ("train", "validation", "test").index(self.split)
         random = np.random.default_rng([self.config.seed, seed, position, kind])
-        scene = self.renderer.scene(self._draw_names(random), random=random)
+        scene = self.renderer.scene(self.draw_names(random), random=random)
         return scene, caption(scene, random=random, wording=self.wording)
 
     def captions_for_tokenizer(self) -> Iterator[str]:
@@ -154,7 +154,7 @@ class SceneExamples:
             ConfigError: there are fewer such sets than asked for.
         """
         random = np.random.default_rng([self.config.seed, seed, count, 7])
-        renderer = replace(self.renderer, artists=tuple(artists), turned=False, repainted=False)
+        renderer = replace(self.plain_renderer(), artists=tuple(artists))
         made = []
         for names in self._different_sets(count, objects, random):
             scene = renderer.scene(names, random=random)
@@ -162,7 +162,12 @@ class SceneExamples:
             made.append(Captioned(scene, texts[0], texts))
         return made
 
-    def _draw_names(self, random: np.random.Generator) -> list[str]:
+    def plain_renderer(self, *, turned: bool = False) -> Renderer:
+        """What draws this split's scenes in the drawings' own colours."""
+        return replace(self.renderer, turned=turned, repainted=False)
+
+    def draw_names(self, random: np.random.Generator) -> list[str]:
+        """What the next scene shows; in training, nothing that may not meet."""
         counts = np.arange(self.config.min_objects, self.config.max_objects + 1)
         count = int(random.choice(counts, p=_shares(counts)))
         for _ in range(TRIES):
