@@ -142,3 +142,10 @@ def test_captions_longer_than_the_positions_are_refused() -> None:
     config = load_config("demo-pretrain", ("data.max_words=63",))
     with pytest.raises(ConfigError, match=r"data\.max_words = 63"):
         require_ready(config)
+
+
+def test_a_batch_that_does_not_split_is_refused() -> None:
+    config = load_config("demo-pretrain", ("optim.batch_size=10", "optim.accumulate=2"))
+    with pytest.raises(ConfigError, match="make it a multiple of 4"):
+        require_ready(config, processes=2)
+    require_ready(config, processes=5)

@@ -52,11 +52,12 @@ def dump_json(config: RunConfig) -> str:
     return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
 
 
-def require_ready(config: RunConfig) -> None:
+def require_ready(config: RunConfig, *, processes: int = 1) -> None:
     """Refuse a run that cannot start, before anything slow happens.
 
     Raises:
-        ConfigError: neither records nor scenes are named, or both; or captions exceed positions.
+        ConfigError: neither records nor scenes are named, or both; captions exceed positions; a
+            batch cannot be split as asked.
     """
     data, positions = config.data, config.model.text.max_positions
     if data.train is None and data.scenes is None:
@@ -73,6 +74,12 @@ def require_ready(config: RunConfig) -> None:
         raise ConfigError(
             f"data.max_words = {data.max_words} and its start and end do not fit into "
             f"model.text.max_positions = {positions}"
+        )
+    size, parts = config.optim.batch_size, config.optim.accumulate
+    if size % (parts * processes):
+        raise ConfigError(
+            f"optim.batch_size = {size} does not split into optim.accumulate = {parts} parts on "
+            f"{processes} processes: make it a multiple of {parts * processes}"
         )
 
 

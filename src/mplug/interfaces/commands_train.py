@@ -41,7 +41,7 @@ def train(
     from mplug.config.load import load_config, require_ready
 
     config = load_config(recipe, words or ())
-    require_ready(config)
+    require_ready(config, processes=processes)
     run_dir = run or Path("runs") / config.name
 
     from mplug.interfaces.training import run_training
