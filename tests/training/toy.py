@@ -70,7 +70,7 @@ class Toy(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.lr, self.processes, self.contrast = lr, processes, contrast
         self.at_step: Callable[[int], None] = lambda step: None  # tests put faults here
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []  # of the global batch, one a call
 
     def forward(self, batch: ToyBatch, step: int) -> StepResult:
         hidden = self.first(batch.inputs).relu()
@@ -82,7 +82,7 @@ class Toy(nn.Module):
         if self.contrast:
             loss = loss + self._contrast(hidden)
         self.seen += len(batch.labels) * self.processes.world
-        self.losses.append(float(self.processes.all_sum(loss) / self.processes.world))
+        self.losses.append(self.processes.all_sum(loss) / self.processes.world)
         accuracy = (logits.argmax(dim=1) == batch.labels).float().mean()
         return StepResult(loss, {"toy": loss.detach(), "toy_accuracy": accuracy})
 
