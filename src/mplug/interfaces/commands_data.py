@@ -12,6 +12,7 @@ from mplug.errors import DataError
 
 if TYPE_CHECKING:
     from mplug.data.check import CheckReport, Repetitions, Spread
+    from mplug.data.scenes.output import Summary
 
 SHOWN = 20  # problems printed; the JSON lists all
 
@@ -106,6 +107,10 @@ def sample(
     validation: Annotated[int, typer.Option(min=1, help="Scenes to choose on.")] = 300,
     test: Annotated[int, typer.Option(min=1, help="Scenes of each test.")] = 500,
     image_size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels a side.")] = 128,
+    openmoji: Annotated[
+        Path | None,
+        typer.Option(help="An npm archive of @iconify-json/openmoji: one more test, share-alike."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compose a data set of scenes to try.
@@ -117,6 +122,7 @@ def sample(
     from mplug.config.load import load_config
     from mplug.config.schema import ScenesConfig
     from mplug.data.scenes.folder import write_dataset
+    from mplug.data.scenes.openmoji import use_openmoji
 
     fields = ["data.scenes={}", *(f"data.scenes.{word}" for word in words or ())]
     world = load_config("tiny-pretrain", fields).data.scenes or ScenesConfig()
@@ -127,13 +133,43 @@ def sample(
         train=train,
         validation=validation,
         test=test,
+        extra_artists=[use_openmoji(openmoji)] if openmoji else [],
     )
+    _show_made(made, as_json=as_json)
+
+
+@data.command()
+def stamps(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
+    *,
+    deb: Annotated[
+        Path | None, typer.Option(help="The package's .deb; otherwise apt-get fetches it.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="Of the captions, such as de or pt_BR.")] = "en",
+    seed: Annotated[int, typer.Option(help="Of the splits.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a data set of Tux Paint's stamps.
+
+    Real photographs and drawings, cut out, with captions by people, from the Debian package
+    tuxpaint-stamps-default. They are GPL-2: made on your machine, not part of mplug.
+    """
+    from mplug.data.scenes.stamps import build_stamps
+
+    made = build_stamps(folder, deb=deb, language=language, seed=seed)
+    _show_made(made, as_json=as_json)
+
+
+def _show_made(made: "Summary", *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"folder": str(folder), "records": dict(made.records)}))
+        fields = {"records": dict(made.records), "left_out": dict(made.left_out)}
+        print(json.dumps({"folder": str(made.folder), **fields}))
         return
     for name, count in made.records.items():
-        print(f"{folder / name}: {count}")
-    print(f"composed, not photographed; {folder / 'README.md'} says more")
+        print(f"{made.folder / name}: {count}")
+    for reason, count in made.left_out.items():
+        print(f"left out: {count}, {reason}")
+    print(f"what they are and who made them: {made.folder / 'README.md'}")
 
 
 def _lines(report: "CheckReport") -> Iterator[str]:
