@@ -8,17 +8,21 @@ from PIL import Image
 from mplug.config.schema import ScenesConfig
 from mplug.data.records import read_records
 from mplug.data.scenes.folder import write_dataset
+from mplug.data.scenes.output import Summary
 from mplug.data.scenes.world import World
 from mplug.errors import ConfigError, DataError
 
 CONFIG = ScenesConfig(concepts=8, held_out_pairs=10, max_objects=3, seed=3)
-SIZES = {"image_size": 48, "train": 12, "validation": 7, "test": 9}
+
+
+def write(folder: Path) -> Summary:
+    return write_dataset(folder, config=CONFIG, image_size=48, train=12, validation=7, test=9)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "scenes"
-    write_dataset(path, config=CONFIG, **SIZES)
+    write(path)
     return path
 
 
@@ -33,7 +37,7 @@ def test_every_record_is_good_and_every_picture_has_its_size(folder: Path) -> No
 
 
 def test_the_same_seed_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    summary = write_dataset(tmp_path / "again", config=CONFIG, **SIZES)
+    summary = write(tmp_path / "again")
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert len(files) == 12 + 7 + 9 + 9 + 2 * 4 + 1
     for file in files:
@@ -89,7 +93,7 @@ def test_records_are_json_with_relative_paths(folder: Path) -> None:
 def test_a_folder_with_files_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(DataError, match="not empty"):
-        write_dataset(tmp_path, config=CONFIG, **SIZES)
+        write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from mplug.data.scenes.render import MAX_SHARED, Renderer, background
+from mplug.data.scenes.scene import Scene
 
 NAMES = ["horse", "taxi", "pear", "violin"]
 
 
-def scene_of(count: int, *, seed: int = 0, size: int = 64, augment: bool = False) -> object:
+def scene_of(count: int, *, seed: int = 0, size: int = 64, augment: bool = False) -> Scene:
     renderer = Renderer(("noto", "twemoji"), size, 1.3, turned=augment, repainted=augment)
     return renderer.scene(NAMES[:count], random=np.random.default_rng(seed))
 

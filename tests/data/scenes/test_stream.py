@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from PIL import Image
 
 from mplug.config.schema import ScenesConfig
 from mplug.data.scenes.phrases import concept_names, relation_holds
-from mplug.data.scenes.stream import SceneExamples, to_pixels
+from mplug.data.scenes.stream import SceneExamples, Split, to_pixels
 from mplug.data.scenes.world import TEST_ARTISTS
 from mplug.data.transforms import to_array
 from mplug.errors import ConfigError
@@ -23,7 +24,7 @@ class LetterTokenizer:
         return [ord(letter) for letter in text]
 
 
-def stream(config: ScenesConfig = SMALL, **settings: object) -> SceneExamples:
+def stream(config: ScenesConfig = SMALL, **settings: Any) -> SceneExamples:
     return SceneExamples(config, image_size=32, **settings)
 
 
@@ -47,7 +48,7 @@ def test_an_example_holds_normalised_pixels_and_a_caption_cut_to_length() -> Non
 
 def test_training_never_shows_a_held_out_pair_together_but_every_concept() -> None:
     examples = stream()
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for position in range(400):
         scene, text = examples.captioned_scene(position, seed=0)
         assert examples.world.may_meet(scene.names)
@@ -103,7 +104,7 @@ def test_the_tokenizer_corpus_holds_every_word_of_the_captions() -> None:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_other_splits_show_their_own_artists(split: str) -> None:
+def test_other_splits_show_their_own_artists(split: Split) -> None:
     examples = stream(split=split)
     artists = {
         each.artist

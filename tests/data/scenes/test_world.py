@@ -1,4 +1,6 @@
+from importlib.resources import files
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,23 @@ def test_concept_names_are_one_or_two_plain_words() -> None:
         assert 1 <= len(name.split()) <= 2
         assert name.replace(" ", "").isalpha()
         assert name == name.lower()
+
+
+def test_the_sample_stays_below_six_megabytes() -> None:
+    assets = files("mplug.data.scenes") / "assets"
+    assert sum(len(asset.read_bytes()) for asset in assets.iterdir()) < 6_000_000
+
+
+def test_the_notice_names_every_artist_and_package() -> None:
+    notice = (Path(__file__).parents[3] / "NOTICE").read_text()
+    for artist in world.artist_names():
+        made = world.credit(artist)
+        assert f"{artist}.webp" in notice
+        assert made.url in notice
+        assert made.package.rpartition("@")[0] in notice
+        assert made.package.rpartition("@")[2] in notice
+
+
+def test_no_artist_is_without_a_licence_that_allows_vendoring() -> None:
+    licences = {world.credit(artist).licence for artist in world.artist_names()}
+    assert licences == {"Apache-2.0", "CC-BY-4.0", "MIT"}

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mplug.config.schema import ScenesConfig
-from mplug.data.scenes.new_folder import new_folder
+from mplug.data.scenes.output import Summary, new_folder, write_lines
 from mplug.data.scenes.phrases import Wording, caption, with_article
 from mplug.data.scenes.scene import OPPOSITE, Relation, Scene
 from mplug.data.scenes.stream import Captioned, SceneExamples
@@ -46,14 +45,6 @@ The pictures show these drawings, resized, some mirrored or turned. Keep this li
 
 {credits}
 """
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What was written: the number of records in each file, by the file's name."""
-
-    folder: Path
-    records: Mapping[str, int]
 
 
 def write_dataset(
@@ -95,7 +86,7 @@ def write_dataset(
             written |= _write_split(unfinished, name, scenes)
         readme = _readme(examples, written, {"train": (train, config.artists), **splits})
         (unfinished / "README.md").write_text(readme, encoding="utf-8")
-    return Summary(folder, written)
+    return Summary(folder, written, {})
 
 
 def _training(examples: SceneExamples, count: int) -> Iterator[Captioned]:
@@ -129,18 +120,12 @@ def _write_split(folder: Path, split: str, scenes: Iterable[Captioned]) -> dict[
         records.append({**picture, "caption": list(each.references), "objects": objects})
         statements += [{**picture, **claim} for claim in _statements(each.scene)]
     return {
-        name: _write_lines(folder / name, lines)
+        name: write_lines(folder / name, lines)
         for name, lines in (
             (f"{split}.jsonl", records),
             (f"{split}_statements.jsonl", statements),
         )
     }
-
-
-def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> int:
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
-    return len(lines)
 
 
 def _statements(scene: Scene) -> Iterator[dict[str, str]]:

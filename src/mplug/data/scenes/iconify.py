@@ -79,8 +79,8 @@ def draw(icon: Mapping[str, Any], icons: Mapping[str, Any]) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def rasterise(svg: str, *, width: int, height: int) -> Image.Image:
-    """An SVG text as straight RGBA pixels.
+def rasterise(svg: str, *, width: int, height: int | None) -> Image.Image:
+    """An SVG text as straight RGBA pixels; without `height`, its own proportions.
 
     Raises:
         DataError: the renderer refuses it.

@@ -14,6 +14,7 @@ from mplug.errors import DataError
 ARTIST = "openmoji"
 PACKAGE = "@iconify-json/openmoji@1.2.29"
 DOWNLOAD_SECONDS = 300
+DRAWS_ANOTHER_THING = {"scroll"}  # a mouse wheel
 
 
 def use_openmoji(archive: str | Path | None = None) -> str:
@@ -37,7 +38,8 @@ def _add(archive: Path) -> str:
     drawings = {
         concept.name: draw(body, icons)
         for concept in all_concepts()
-        if (body := find_body(icons, [concept.icon])) is not None
+        if concept.name not in DRAWS_ANOTHER_THING
+        and (body := find_body(icons, [concept.icon])) is not None
     }
     if not drawings:
         raise DataError(f"{archive}: draws none of the concepts; is it {PACKAGE}?")

@@ -112,11 +112,11 @@ def background(size: int, random: np.random.Generator) -> Canvas:
         return colour + (other - colour) * share
     cells = min(size, GRAINS[int(random.integers(len(GRAINS)))])
     grains = random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
-    coarse = Image.fromarray(grains, "RGB")
+    coarse = Image.fromarray(grains)
     smooth = np.asarray(coarse.resize((size, size), Image.Resampling.BILINEAR)).astype(np.float32)
     return np.clip(colour + (smooth - 127.5) * np.float32(random.uniform(0.2, 0.8)), 0, 255)
 
 
 def _blur(image: Pixels, *, radius: float) -> Pixels:
-    blurred = Image.fromarray(image, "RGB").filter(ImageFilter.BoxBlur(radius))
+    blurred = Image.fromarray(image).filter(ImageFilter.BoxBlur(radius))
     return np.array(blurred)

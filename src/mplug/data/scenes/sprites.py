@@ -34,7 +34,7 @@ def shape(artist: str, name: str, *, side: int, degrees: int) -> Pixels:
 def _make_shape(artist: str, name: str, side: int, degrees: int) -> Pixels:
     # Pillow premultiplies while it resizes and turns straight RGBA; doing so before would do it
     # twice and leave white rims.
-    image = Image.fromarray(drawing(artist, name), "RGBA")
+    image = Image.fromarray(drawing(artist, name))
     if degrees:
         image = image.rotate(degrees, Image.Resampling.BILINEAR, expand=True)
         image = image.crop(_visible_box(image))
@@ -75,7 +75,7 @@ def colour_word(artist: str, name: str) -> str | None:
     opaque = pixels[pixels[..., 3] >= OPAQUE][:, :3]
     if not len(opaque):
         return None
-    hsv = np.array(Image.fromarray(opaque[None], "RGB").convert("HSV"))[0].astype(int)
+    hsv = np.array(Image.fromarray(opaque[None]).convert("HSV"))[0].astype(int)
     shares = {word: float(agree.mean()) for word, agree in _colours(hsv).items()}
     word = max(shares, key=lambda each: shares[each])
     return word if shares[word] >= AGREE else None

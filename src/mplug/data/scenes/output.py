@@ -1,12 +1,31 @@
-"""A folder that appears whole, or not at all."""
+"""Data sets on disk: a folder that appears whole or not at all, and what was written to it."""
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mplug.errors import DataError
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written: the number of records in each file, by the file's name."""
+
+    folder: Path
+    records: Mapping[str, int]
+    left_out: Mapping[str, int]  # reason -> how many were left out for it
+
+
+def write_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> int:
+    """Write records, an object a line; gives their number."""
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+    path.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
 
 
 @contextmanager
