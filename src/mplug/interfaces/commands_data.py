@@ -156,6 +156,8 @@ def stamps(
     """
     from mplug.data.scenes.stamps import build_stamps
 
+    if deb is None:
+        typer.secho("fetching the package with apt-get; this may take minutes", err=True)
     made = build_stamps(folder, deb=deb, language=language, seed=seed)
     _show_made(made, as_json=as_json)
 
