@@ -38,7 +38,7 @@ def evaluate(
     ] = 0,
     remembered: Annotated[
         int, typer.Option(min=1, help="Training scenes that the neighbour by pixels knows.")
-    ] = 5000,
+    ] = 20_000,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

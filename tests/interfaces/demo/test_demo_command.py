@@ -32,6 +32,10 @@ def finished(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     DemoState.open(folder, settings=demo_settings(folder).plain(), fresh=False)
     (folder / "summary.json").write_text(json.dumps(SUMMARY), encoding="utf-8")
+    gallery = folder / "scenes" / "unseen_artist"
+    gallery.mkdir(parents=True)
+    line = json.dumps({"image": "0000.png", "caption": ["a bee above a taxi"]})
+    (gallery / "records.jsonl").write_text(f"{line}\n", encoding="utf-8")
     return folder
 
 
@@ -57,6 +61,7 @@ def test_a_finished_demo_only_shows_its_scores_and_where_they_are(
     assert "15.2%" in out
     assert str(finished / "report.html") in out
     assert str(finished / "summary.json") in out
+    assert 'unseen_artist "a bee above a taxi"' in out
 
 
 def test_a_finished_demo_answers_without_torch(finished: Path) -> None:

@@ -11,7 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from mplug.interfaces.commands_train import Device
-from mplug.interfaces.demo.settings import REPORT, SCENES, SUMMARY, DemoSettings, demo_settings
+from mplug.interfaces.demo.settings import (
+    RECORDS,
+    REPORT,
+    SCENES,
+    SUMMARY,
+    UNSEEN,
+    DemoSettings,
+    demo_settings,
+)
 from mplug.interfaces.demo.state import DemoState
 from mplug.interfaces.demo.table import table_lines
 from mplug.training.launch import available_cores
@@ -77,8 +85,15 @@ def run_demo(
     print()
     print(f"the report: {folder / REPORT}")
     print(f"the scores: {folder / SUMMARY}")
-    print(f'to search:  mplug search {folder / SCENES / "unseen_artist"} "an apple above a bell"')
+    unseen = folder / SCENES / UNSEEN
+    print(f'to search:  mplug search {unseen} "{_first_caption(unseen)}"')
     return summary
+
+
+def _first_caption(gallery: Path) -> str:
+    with (gallery / RECORDS).open(encoding="utf-8") as lines:
+        text: str = json.loads(next(lines))["caption"][0]
+    return text
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """Held-out scenes as files: pictures to look at and search, records of what they show, credits."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from mplug.data.scenes.new_folder import new_folder
+from mplug.data.scenes.output import new_folder, write_lines
 from mplug.data.scenes.world import Credit, credit
+from mplug.interfaces.demo.settings import RECORDS
 from mplug.tasks.evaluation import Gallery
 
 README = """\
@@ -57,15 +58,13 @@ def _write(folder: Path, gallery: Gallery) -> None:
     folder.mkdir()
     for place, each in enumerate(gallery.scenes):
         Image.fromarray(each.scene.image).save(folder / _name(place))
-    lines = "".join(f"{line}\n" for line in _records(gallery))
-    (folder / "records.jsonl").write_text(lines, encoding="utf-8")
+    write_lines(folder / RECORDS, list(_records(gallery)))
 
 
-def _records(gallery: Gallery) -> Iterator[str]:
+def _records(gallery: Gallery) -> Iterator[dict[str, Any]]:
     for place, each in enumerate(gallery.scenes):
         objects = [{"name": placed.name, "box": list(placed.box)} for placed in each.scene.objects]
-        record = {"image": _name(place), "caption": list(each.references), "objects": objects}
-        yield json.dumps(record)
+        yield {"image": _name(place), "caption": list(each.references), "objects": objects}
 
 
 def _name(place: int) -> str:

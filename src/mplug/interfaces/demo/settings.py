@@ -4,14 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mplug.config.load import dump_json, load_config
 from mplug.config.schema import RunConfig, ScenesConfig
 from mplug.errors import ConfigError
 
 PRETRAIN, CAPTION, SCENES, MODEL = "pretrain", "caption", "scenes", "model"
-REPORT, SUMMARY = "report.html", "summary.json"
+REPORT, SUMMARY, RECORDS = "report.html", "summary.json", "records.jsonl"
+UNSEEN: Final = "unseen_artist"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def demo_settings(
     pretrain_words: Sequence[str] = (),
     caption_words: Sequence[str] = (),
     gallery: int = 500,
-    remembered: int = 5000,
+    remembered: int = 20_000,
 ) -> DemoSettings:
     """The demo's two recipes for the folder `run`, with `path=value` words for both or for one.
 

@@ -17,6 +17,7 @@ from mplug.interfaces.demo.settings import (
     REPORT,
     SCENES,
     SUMMARY,
+    UNSEEN,
     DemoSettings,
 )
 from mplug.interfaces.demo.state import DemoState
@@ -31,7 +32,7 @@ from mplug.tasks.evaluation import Gallery, SplitName
 from mplug.training.run import CONFIG
 from mplug.weights import card
 
-SHOWN: tuple[SplitName, ...] = ("training_artists", "unseen_artist")
+SHOWN: tuple[SplitName, ...] = ("training_artists", UNSEEN)
 EVALUATION = "evaluation"
 STAGES = (SCENES, PRETRAIN, CAPTION, EVALUATION)
 
