@@ -24,13 +24,13 @@ from tests.training.workers import (
     start,
 )
 
-
 NEVER = 10**9
 
 
 def operations_of_the_second_save(path: Path) -> range:
     """The numbers, from 1, of the file operations between steps 3 and 4, where it happens."""
-    task, seen = Toy(), {}
+    task = Toy()
+    seen: dict[int, int] = {}
     with fault_at(NEVER, kill_self) as counter:
         task.at_step = lambda step: seen.__setitem__(step, counter.operations)
         run_toy(path, task=task)

@@ -70,6 +70,7 @@ class Toy(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.lr, self.processes, self.contrast = lr, processes, contrast
         self.at_step: Callable[[int], None] = lambda step: None  # tests put faults here
+        self.blemish = 0.0  # a fault, added to the loss without gradient
         self.losses: list[Tensor] = []  # of the global batch, one a call
 
     def forward(self, batch: ToyBatch, step: int) -> StepResult:
@@ -79,6 +80,7 @@ class Toy(nn.Module):
         loss = loss + 0.1 * (hidden - self.teacher(batch.inputs)).square().mean()
         if step % 2 == 0:
             loss = loss + 0.1 * self.sometimes(logits).square().mean()
+        loss = loss + self.blemish
         if self.contrast:
             loss = loss + self._contrast(hidden)
         self.seen += len(batch.labels) * self.processes.world

@@ -1,17 +1,23 @@
 """What tests run in processes of their own; forked from one that has imported torch already."""
 
+import json
 import multiprocessing
 import os
 import signal
 import socket
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from mplug.errors import MPlugError
-from mplug.training.distributed import processes
+import torch
+
+from mplug.config.schema import OptimConfig
+from mplug.errors import DataError, MPlugError
+from mplug.training import distributed
+from mplug.training.distributed import Processes, processes
 from tests.training.faults import fault_at
 from tests.training.toy import Toy, run_toy
 
@@ -60,9 +66,10 @@ def joined(rank: int, world: int, port: int, target: Callable[..., None], *argum
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
+    distributed.ROLL_CALL_SECONDS = 1.0
     said = arguments[0] / f"said-{rank}"
     try:
-        with processes("cpu", timeout_seconds=4) as joined_processes:
+        with processes("cpu", timeout_seconds=3) as joined_processes:
             target(joined_processes, *arguments)
     except MPlugError as error:
         said.write_text(str(error), encoding="utf-8")
@@ -105,3 +112,65 @@ def signalled_twice(path: Path) -> None:
 
     task.at_step = ask
     run_toy(path, task=task)
+
+
+def use_collectives(together: Processes, folder: Path) -> None:
+    """Every method on known numbers; what each process got goes to a file."""
+    rank = together.rank
+    rows = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]) + 10 * rank
+    rows.requires_grad_()
+    gathered = together.gather_with_gradient(rows)
+    # Each process weighs all rows by its own number: 1, then 2.
+    weights = torch.arange(12.0).reshape(4, 3) * (rank + 1)
+    torch.autograd.backward((gathered * weights).sum())
+    assert rows.grad is not None
+    results = {
+        "gathered": gathered.tolist(),
+        "gradient": rows.grad.tolist(),
+        "whole": together.gather(torch.tensor([rank, rank + 5])).tolist(),
+        "flags": together.gather(torch.tensor([rank == 0])).tolist(),
+        "sum": together.all_sum(torch.tensor(rank + 1.5)).item(),
+        "highest": together.highest(7 - rank),
+        "object": together.broadcast_object({"rank": rank}),
+        "on_main": together.on_main(lambda: f"by {rank}"),
+    }
+    (folder / f"results-{rank}").write_text(json.dumps(results), encoding="utf-8")
+
+
+def fail_on_main(together: Processes, folder: Path) -> None:
+    """A section of the main process fails while the others wait for it."""
+
+    def section() -> None:
+        raise DataError("the records are not there")
+
+    together.on_main(section)
+
+
+def train_together(together: Processes, folder: Path, optim: OptimConfig) -> None:
+    """The contrastive toy, in `run`; the global losses go to a file."""
+    task = Toy(processes=together, contrast=True)
+    run_toy(folder / "run", task=task, processes=together, optim=optim)
+    if together.main:
+        losses = [float(loss) for loss in task.losses]
+        (folder / "losses").write_text(json.dumps(losses), encoding="utf-8")
+
+
+def train_with_fault(together: Processes, folder: Path, fault: str, rank: int) -> None:
+    """The toy, in which process `rank` alone meets `fault` at step 5."""
+    task = Toy(processes=together)
+    if together.rank == rank:
+        task.at_step = partial(meet, task, fault)
+    run_toy(folder / "run", task=task, processes=together)
+
+
+def meet(task: Toy, fault: str, step: int) -> None:
+    if step != 5:
+        return
+    if fault == "killed":
+        kill_self()
+    elif fault == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif fault == "asked to end":
+        os.kill(os.getpid(), signal.SIGTERM)
+    elif fault == "bad number":
+        task.blemish = float("inf")

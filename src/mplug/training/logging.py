@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
@@ -98,8 +97,7 @@ class JsonLines:
 class PlainReporter:
     """A line of text for each line of figures: for files and pipes."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file if file is not None else sys.stdout
+    def __init__(self) -> None:
         self._steps = 0
 
     def start(self, *, step: int, steps: int) -> None:
@@ -113,10 +111,10 @@ class PlainReporter:
 
     def note(self, text: str) -> None:
         """Print it."""
-        print(text, file=self._file, flush=True)
+        print(text, flush=True)
 
     def close(self) -> None:
-        """Nothing to close: the stream is not ours."""
+        """Nothing to close."""
 
 
 class RichReporter:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mplug.config.schema import OptimConfig, TrainConfig
-from mplug.errors import TrainingError
+from mplug.errors import ConfigError, TrainingError
 from mplug.training.checkpoints import Checkpoint
 from mplug.training.clock import Clock
 from mplug.training.distributed import Processes
@@ -59,6 +59,7 @@ def train(
         Interrupted: a signal asked for an end; the run has saved itself and can be continued.
         TrainingError: a loss or gradient is not finite, or the batches end too early.
         CheckpointError: a checkpoint cannot be read or written.
+        ConfigError: the global batch cannot be shared out evenly.
     """
     engine = Engine(task, optim=optim, settings=settings, run=run, processes=processes)
     with interrupts() as asked, engine.listening(reporters):
@@ -86,6 +87,7 @@ class Engine(Generic[BatchType]):
     ) -> None:
         self.task, self.optim, self.settings = task, optim, settings
         self.run, self.processes = run, processes
+        _check_batch(optim, world=processes.world)
         task.to(processes.device)
         groups = task.parameter_groups()
         check_groups(
@@ -338,6 +340,15 @@ class Engine(Generic[BatchType]):
         if isinstance(self.model, DistributedDataParallel) and not last:
             return cast(AbstractContextManager[Any], self.model.no_sync())
         return nullcontext()
+
+
+def _check_batch(optim: OptimConfig, *, world: int) -> None:
+    if optim.batch_size % (optim.accumulate * world):
+        raise ConfigError(
+            f"optim.batch_size {optim.batch_size} cannot be split into {optim.accumulate} "
+            f"accumulated parts for {world} processes: choose a multiple of "
+            f"{optim.accumulate * world}"
+        )
 
 
 def _due(step: int, every: int) -> bool:
