@@ -104,3 +104,17 @@ def test_everything_a_queue_knows_is_in_its_state() -> None:
     states: list[dict[str, Tensor]] = [first.state_dict(), second.state_dict()]
     assert states[0].keys() == {"images", "texts", "image_ids", "caption_ids", "pointer"}
     assert_close(states[0], states[1])
+
+
+def test_running_statistics_move_with_the_parameters() -> None:
+    student = nn.BatchNorm1d(3, track_running_stats=False)
+    student.register_buffer("running_mean", torch.tensor([1.0, 2.0, 3.0]))
+    teacher = momentum.averaged_copy(student)
+    student.running_mean = torch.tensor([2.0, 2.0, 2.0])
+    momentum.update_average(teacher, student, momentum=0.75)
+    assert_close(teacher.running_mean, torch.tensor([1.25, 2.0, 2.75]))
+
+
+def test_a_teacher_follows_closely_at_first() -> None:
+    found = [momentum.warmed_up(0.9, step=step) for step in (0, 1, 30, 80, 10_000)]
+    assert found == pytest.approx([1 / 10, 2 / 11, 31 / 40, 0.9, 0.9])

@@ -1,0 +1,42 @@
+"""Learning rates: of the image encoder, of the temperature, of the rest."""
+
+import pytest
+
+from mplug.config.schema import OptimConfig
+from mplug.tasks.groups import TEMPERATURE_RATE, parameter_groups
+from mplug.training.task import Group
+from tests.tasks import little
+
+
+def groups(lr: float = 0.01, vision_lr: float | None = None) -> dict[str, Group]:
+    task = little.pretraining()
+    optim = OptimConfig(steps=1, batch_size=1, lr=lr, vision_lr=vision_lr)
+    return {group.name: group for group in parameter_groups(task, model=task.model, optim=optim)}
+
+
+def test_every_trained_parameter_is_in_one_group() -> None:
+    task = little.pretraining()
+    trained = [name for name, p in task.named_parameters() if p.requires_grad]
+    names = [name for group in groups().values() for name, _ in group.parameters]
+    assert sorted(names) == sorted(trained)
+    assert [name for name, _ in groups()["temperature"].parameters] == ["model.temperature"]
+    assert all(name.startswith("model.vision.") for name, _ in groups()["vision"].parameters)
+
+
+@pytest.mark.parametrize(("vision_lr", "expected"), [(None, 0.01), (0.002, 0.002), (0.0, 0.0)])
+def test_the_image_encoder_may_have_its_own_rate(vision_lr: float | None, expected: float) -> None:
+    found = groups(vision_lr=vision_lr)
+    assert found["vision"].lr == expected
+    assert found["rest"].lr == 0.01
+
+
+@pytest.mark.parametrize("lr", [0.01, TEMPERATURE_RATE / 10])
+def test_the_temperature_is_never_quick(lr: float) -> None:
+    assert groups(lr=lr)["temperature"].lr == min(lr, TEMPERATURE_RATE)
+
+
+def test_embeddings_and_positions_are_spared_decay() -> None:
+    spared = groups()["rest"].undecayed
+    assert "model.vision.positions" in spared
+    assert {name.split(".")[1] for name in spared} == {"vision", "text_encoder", "decoder"}
+    assert sum("words" in name for name in spared) == 2
