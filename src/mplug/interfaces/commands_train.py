@@ -42,7 +42,7 @@ def train(
 
     config = load_config(recipe, words or ())
     require_ready(config, processes=processes)
-    run_dir = run or Path("runs") / config.name
+    run_dir = run or Path("runs") / (f"{config.name}-overfit" if overfit else config.name)
 
     from mplug.interfaces.training import run_training
 

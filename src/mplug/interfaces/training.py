@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from mplug import __version__
+from mplug.config.edit import derive
 from mplug.config.load import dump_json
 from mplug.config.schema import RunConfig
 from mplug.data.batch import Example, Examples
@@ -40,7 +41,8 @@ def run_training(
 ) -> None:
     """Train `config` into `run_dir`, here or in `processes` processes on this machine.
 
-    With `overfit` every step sees the first batch, to show that the set-up can learn at all.
+    With `overfit` every step sees the first batch, to show that the set-up can learn at all; such
+    a run has a name of its own, so that no other continues it.
 
     Raises:
         SystemExit: processes that this one started failed; they have said why.
@@ -58,10 +60,27 @@ def run_training(
         if code:
             raise SystemExit(code)
         return
+    config = overfitting(config) if overfit else config
     with join(device or best_device()) as joined:
         stored = json.loads(dump_json(config))
         with open_run(run_dir, config=stored, processes=joined, fresh=fresh) as run:
             _train(config, run=run, processes=joined, overfit=overfit)
+
+
+def overfitting(config: RunConfig) -> RunConfig:
+    """`config` without what would keep the losses of a single batch from falling to zero.
+
+    A queue would hold the batch's own pairs many times over, and a teacher is never quite certain.
+    """
+    return derive(
+        config,
+        {
+            "name": f"{config.name}-overfit",
+            "objectives.queue_size": 0,
+            "objectives.distillation": 0.0,
+            "objectives.label_smoothing": 0.0,
+        },
+    )
 
 
 def _launch(
@@ -88,6 +107,9 @@ def _train(config: RunConfig, *, run: RunDirectory, processes: Processes, overfi
     start = setup.load_start(config)
     sources = setup.read_sources(config)
     tokenizer = _tokenizer(config, run, sources=sources, start=start, processes=processes)
+    if sources.train is not None and processes.main:
+        unknown = setup.unknown_share(sources, tokenizer=tokenizer)
+        print(f"{unknown:.2%} of the words in the training captions are [UNK]", flush=True)
     training, validation = setup.make_examples(config, sources, tokenizer=tokenizer)
     model = setup.make_model(config, tokenizer=tokenizer, start=start)
     if overfit:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from mplug.data.loader import Loader
 from mplug.data.mismatched import MismatchedCaptions
 from mplug.data.records import Record, read_records
 from mplug.data.scenes.stream import SceneExamples
+from mplug.data.text import clean_caption
 from mplug.data.tokenizer import Tokenizer
 from mplug.data.transforms import FinetuneAugmentation, PretrainAugmentation
 from mplug.errors import ConfigError
@@ -27,6 +29,7 @@ from mplug.weights.store import Loaded, load_pretrained
 AUGMENTATIONS = {"none": None, "pretrain": PretrainAugmentation, "finetune": FinetuneAugmentation}
 HELD_BACK = 20  # without validation records, every twentieth picture is kept from training
 SPECIALS = 2  # [CLS] and [SEP]
+COUNTED_CAPTIONS = 100_000  # enough for a share, and read in seconds
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,12 @@ def make_tokenizer(config: RunConfig, sources: Sources) -> Tokenizer:
     else:
         captions = [text for record in sources.train or () for text in record.caption]
     return Tokenizer.train(captions, vocab_size=config.data.vocab_size)
+
+
+def unknown_share(sources: Sources, *, tokenizer: Tokenizer) -> float:
+    """The share of words in the training captions, or many of them, that become [UNK]."""
+    captions = (clean_caption(text) for record in sources.train or () for text in record.caption)
+    return tokenizer.unknown_share(islice(captions, COUNTED_CAPTIONS))
 
 
 def make_examples(
