@@ -1,4 +1,4 @@
-"""The fields of a run: model, data, objectives, optimiser and schedule. Unknown fields are refused."""
+"""The fields of a run: model, data, objectives, optimiser, schedule; unknown ones are refused."""
 
 from typing import Literal, Self
 
@@ -137,11 +137,12 @@ class DataConfig(Frozen):
 
 
 class Term(Frozen):
-    """One objective's weight in the sum, and how often it runs (every step, every second, ...)."""
+    """One objective: its weight in the sum, how often it runs, and from which step on."""
 
     weight: float = Field(default=1.0, ge=0)
     every: PositiveInt = 1
     offset: int = Field(default=0, ge=0)
+    start: int = Field(default=0, ge=0)
 
 
 class ObjectivesConfig(Frozen):

@@ -38,6 +38,7 @@ VERDICTS = {
 }
 VALIDATION = 2**40  # a step that no training reaches, whose draws are validation's
 OBJECTIVES = ("itc", "itm", "mlm", "prefix_lm", "tags")
+COMMON_SHARE = 0.1  # a word that more captions hold is not asked for as a tag
 RARE_WORD_LOGIT = -4.0  # the tag head starts near the share of the vocabulary that a caption uses
 Logs = dict[str, Tensor]
 
@@ -100,6 +101,7 @@ class Pretraining(nn.Module):
             self.tag_head = nn.Linear(text.hidden_size, text.vocab_size)
             nn.init.normal_(self.tag_head.weight, std=NEW_WEIGHT_STD)
             nn.init.constant_(self.tag_head.bias, RARE_WORD_LOGIT)
+            self.word_shares = tags.WordShares(text.vocab_size)
         self.objectives, self.words, self.longest = objectives, words, longest
         self.optim, self.seed, self.processes = optim, seed, processes
         self.validation = validation
@@ -134,7 +136,9 @@ class Pretraining(nn.Module):
         return tuple(
             name
             for name, term in terms.items()
-            if term.weight > 0 and step % term.every == term.offset % term.every
+            if term.weight > 0
+            and step >= term.start
+            and step % term.every == term.offset % term.every
         )
 
     def _term(self, name: str) -> Term:
@@ -196,18 +200,17 @@ class Pretraining(nn.Module):
                     (value, blind.get(f"{name}_blind", float(logs.get(f"{name}_blind", 0))))
                 )
             embeddings.append(self._embed(moved))
-        images, texts = (torch.cat(parts) for parts in zip(*embeddings, strict=True))
-        recall = retrieval_scores(
-            (images @ texts.T).cpu().numpy(), image_of_text=np.arange(len(images)), at=(1,)
-        )
+        recall = _recall(*(torch.cat(parts) for parts in zip(*embeddings, strict=True)))
         figures = summarise(pairs, otherwise=VERDICTS)
         return figures | {f"validation_{name}": value for name, value in recall.items()}
 
-    def _embed(self, batch: Batch) -> tuple[Float[Tensor, "all embed"], Float[Tensor, "all embed"]]:
+    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of everyone's images and texts, and which images they are."""
         ids, mask = self.words.without_end(batch.ids, batch.mask)
         image = self.model.image_embedding(self.model.encode_image(batch.pixels))
         text = self.model.text_embedding(self.model.encode_text(ids, mask))
-        return self.processes.gather(image), self.processes.gather(text)
+        gather = self.processes.gather
+        return gather(image), gather(text), gather(batch.image_ids)
 
     def parameter_groups(self) -> list[Group]:
         """Everything but the teacher."""
@@ -407,13 +410,19 @@ class Pretraining(nn.Module):
         return memory.index_copy(0, rows, fused.to(memory.dtype)), mask
 
     def _tag(self, encoded: Encoded) -> Float[Tensor, ""]:
-        """Tags: the caption's words, each asked of some image token."""
+        """Tags: the caption's telling words, each asked of some image token."""
         labels = tags.tag_labels(
             encoded.ids,
             counted=encoded.mask & self.words.is_ordinary[encoded.ids],
             vocab_size=self.tag_head.out_features,
         )
-        return self._mean(tags.tag_losses(self.tag_head(encoded.image), labels))
+        if self.training:
+            holding = self.processes.all_sum(labels.sum(dim=0))
+            self.word_shares.count(holding, captions=len(labels) * self.processes.world)
+        asked = self.word_shares.rare(below=COMMON_SHARE) & self.words.is_ordinary
+        head = self.tag_head
+        logits = F.linear(encoded.image, head.weight[asked], head.bias[asked])
+        return self._mean(tags.tag_losses(logits, labels[:, asked]))
 
     def _mean(self, terms: Float[Tensor, "terms"]) -> Float[Tensor, ""]:
         return global_mean(terms, processes=self.processes)
@@ -422,3 +431,14 @@ class Pretraining(nn.Module):
         """How much of a target is the teacher's: nothing at first, for it knows nothing yet."""
         ramp = self.objectives.distillation_ramp_steps
         return self.objectives.distillation * (min(1.0, step / ramp) if ramp else 1.0)
+
+
+def _recall(
+    images: Float[Tensor, "pairs embed"],
+    texts: Float[Tensor, "pairs embed"],
+    image_ids: Int[Tensor, "pairs"],
+) -> dict[str, float]:
+    """Recall at 1 both ways; of pictures that came again, as in small sets, the first counts."""
+    _, first = np.unique(image_ids.cpu().numpy(), return_index=True)
+    shown, said = (each.float().cpu().numpy()[first] for each in (images, texts))
+    return retrieval_scores(shown @ said.T, image_of_text=np.arange(len(first)), at=(1,))
