@@ -338,3 +338,22 @@ def test_a_queue_of_no_length_is_no_queue() -> None:
     task = little.pretraining(little.only("itc", queue_size=0))
     assert step(task, little.batch())["itc_blind"] == pytest.approx(math.log(5))
     assert momentum.NO_ID not in task.queue.image_ids
+
+
+def test_recall_takes_the_same_caption_or_picture_for_as_right() -> None:
+    # Both batches hold the same pictures, as a small validation set gone round again does.
+    batch = little.batch()
+    alike = replace(batch, caption_ids=torch.full_like(batch.caption_ids, 3))
+    task = little.pretraining(little.only("itc"), validation=[batch, batch]).eval()
+    apart = task.evaluate()
+    task.validation = lambda: [alike, alike]
+    together = task.evaluate()
+    for way in ("image_to_text", "text_to_image"):
+        assert apart[f"validation_recall_at_1_{way}"] < 1
+        assert together[f"validation_recall_at_1_{way}"] == 1
+    with torch.no_grad():  # now everything has one vector: chance, and not less for the repeats
+        task.model.image_projection.weight.zero_()
+        task.model.text_projection.weight.zero_()
+    assert task.evaluate()["validation_recall_at_1_image_to_text"] == 1
+    task.validation = lambda: [batch, batch]
+    assert task.evaluate()["validation_recall_at_1_image_to_text"] == pytest.approx(1 / 5)

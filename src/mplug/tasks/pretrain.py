@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from mplug.config.schema import ObjectivesConfig, OptimConfig, Term
 from mplug.data.batch import Batch
-from mplug.metrics.retrieval import retrieval_scores
+from mplug.metrics.retrieval import grades, hits
 from mplug.models.decoder import shifted
 from mplug.models.mplug import NEW_WEIGHT_STD, MPlug
 from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm, tags
@@ -204,13 +203,13 @@ class Pretraining(nn.Module):
         figures = summarise(pairs, otherwise=VERDICTS)
         return figures | {f"validation_{name}": value for name, value in recall.items()}
 
-    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors of everyone's images and texts, and which images they are."""
+    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Vectors of everyone's images and texts, and which images and captions they are."""
         ids, mask = self.words.without_end(batch.ids, batch.mask)
         image = self.model.image_embedding(self.model.encode_image(batch.pixels))
         text = self.model.text_embedding(self.model.encode_text(ids, mask))
         gather = self.processes.gather
-        return gather(image), gather(text), gather(batch.image_ids)
+        return gather(image), gather(text), gather(batch.image_ids), gather(batch.caption_ids)
 
     def parameter_groups(self) -> list[Group]:
         """Everything but the teacher."""
@@ -437,8 +436,15 @@ def _recall(
     images: Float[Tensor, "pairs embed"],
     texts: Float[Tensor, "pairs embed"],
     image_ids: Int[Tensor, "pairs"],
+    caption_ids: Int[Tensor, "pairs"],
 ) -> dict[str, float]:
-    """Recall at 1 both ways; of pictures that came again, as in small sets, the first counts."""
-    _, first = np.unique(image_ids.cpu().numpy(), return_index=True)
-    shown, said = (each.float().cpu().numpy()[first] for each in (images, texts))
-    return retrieval_scores(shown @ said.T, image_of_text=np.arange(len(first)), at=(1,))
+    """Recall at 1 both ways; the same picture again, or the same caption, is as right."""
+    right = contrastive.positives(
+        image_ids, caption_ids, bank_image_ids=image_ids, bank_caption_ids=caption_ids
+    )
+    shown, said = (each.float().cpu().numpy() for each in (images, texts))
+    partners = right.cpu().numpy()
+    return {
+        "recall_at_1_image_to_text": float(hits(grades(shown @ said.T), partners, k=1).mean()),
+        "recall_at_1_text_to_image": float(hits(grades(said @ shown.T), partners, k=1).mean()),
+    }
