@@ -164,6 +164,7 @@ def test_a_bert_vocabulary_without_unused_tokens_gets_box_tokens_at_its_end(tmp_
         (["Cat", "cat"], "Cat", ["Cat"]),  # a cased vocabulary keeps capitals
         (["niño"], "Niño", ["niño"]),  # an accented one keeps accents
         (["nino"], "Niño", ["nino"]),
+        (["nino", "Ω", *(f"w{number}" for number in range(1100))], "Niño", ["nino"]),  # a stray
     ],
 )
 def test_the_rule_of_a_vocabulary_is_read_from_its_pieces(

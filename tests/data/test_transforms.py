@@ -21,7 +21,8 @@ def picture(size: tuple[int, int] = (50, 30)) -> Image.Image:
 
 def test_values_are_normalised_with_the_statistics_of_clip() -> None:
     array = to_array(Image.new("RGB", (7, 9), (255, 0, 128)), size=5)
-    assert (array.shape, array.dtype) == ((3, 5, 5), np.float32)
+    assert array.shape == (3, 5, 5)
+    assert array.dtype == np.float32
     assert array[0, 0, 0] == pytest.approx((1 - 0.48145466) / 0.26862954)
     assert array[1, 0, 0] == pytest.approx(-0.4578275 / 0.26130258)
     assert array[2, 0, 0] == pytest.approx((128 / 255 - 0.40821073) / 0.27577711)

@@ -15,7 +15,7 @@ from mplug.data.transforms import Augmentation, to_array
 from mplug.errors import DataError
 
 MAX_SUBSTITUTES = 100
-PERMUTATION, SHUFFLE = 1, 2  # the third number of a seed; examples have two
+PERMUTATION = 1  # the third number of an order's seed; an example's has two
 
 
 class RecordExamples:
@@ -105,15 +105,6 @@ def one_per_caption(records: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(
         replace(record, caption=(caption,)) for record in records for caption in record.caption
     )
-
-
-def shuffle_captions(records: Sequence[Record], *, seed: int) -> tuple[Record, ...]:
-    """Every picture with the captions of another: what a model learns from these, it guesses."""
-    order = np.random.default_rng((seed, 0, SHUFFLE)).permutation(len(records))
-    shuffled = list(records)
-    for place, other in zip(order, np.roll(order, 1), strict=True):
-        shuffled[place] = replace(records[place], caption=records[other].caption)
-    return tuple(shuffled)
 
 
 @lru_cache(maxsize=4)  # the current epoch's, of the data sets in use

@@ -192,7 +192,7 @@ class _Reading:
     ) -> str | tuple[str, ...]:
         if not isinstance(given, str):
             return tuple(str(self._located(source, key, one, folder)) for one in given)
-        located = os.path.normpath(folder / given)
+        located = os.path.normpath(os.path.join(folder, given))
         if located not in self.found:
             try:
                 self.found[located] = Path(located).is_file()
@@ -204,20 +204,22 @@ class _Reading:
 
 
 def _read_json_lines(path: Path, reading: _Reading) -> None:
+    name, folder = str(path), path.parent
+    decoder = json.JSONDecoder(object_pairs_hook=_object_without_repeats)
     for line in read_lines(path):
-        source = Source(str(path), line.number)
+        source = Source(name, line.number)
         if line.problem:
             reading.refuse(source, line.problem)
         elif line.text.strip():
             try:
-                values = json.loads(line.text, object_pairs_hook=_object_without_repeats)
+                values = decoder.decode(line.text)
             except RecursionError:
                 reading.refuse(source, "not JSON that can be used: it is nested too deeply")
             except ValueError as error:
                 reading.refuse(source, f"not JSON: {error}")
             else:
                 if isinstance(values, dict):
-                    reading.add(source, values, folder=path.parent)
+                    reading.add(source, values, folder=folder)
                 else:
                     reading.refuse(source, 'not a JSON object such as {"image": ..., ...}')
 

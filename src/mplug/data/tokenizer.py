@@ -2,8 +2,8 @@
 
 A vocabulary trained here is lower-cased but keeps accents and vowel signs, because dropping them
 merges words in most languages ("año" and "ano"). A BERT vocabulary keeps the rule it was made
-with, which its own pieces tell: it is cased if any piece has a capital letter, and keeps accents
-if any piece has one. Nothing in a text can produce a special token: "[SEP]" is spelled out.
+with, which its own pieces tell: it is cased if pieces have capital letters, and keeps accents if
+pieces have them. Nothing in a text can produce a special token: "[SEP]" is spelled out.
 """
 
 import json
@@ -31,6 +31,7 @@ BERT_START = "[unused339]"
 BERT_BOXES = [f"[unused{number}]" for number in range(340, 340 + NUM_BOX_TOKENS)]
 RESERVED = [PAD, UNK, CLS, SEP, MASK, OWN_START, *OWN_BOXES]
 SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|BOX\d*|unused\d+)\]")
+STRAY_SHARE = 0.001  # of pieces that do not follow a vocabulary's rule, and do not decide it
 MAX_WORD_LENGTH = 100  # characters; BERT's limit, longer ones become [UNK]
 # Between two characters of scripts that are written without spaces, a joining space is an artefact.
 SPACE_IN_CJK = re.compile(r"(?<=[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]) (?=[\u3040-\u9fff])")
@@ -228,12 +229,14 @@ def _valid(text: str) -> str:
 
 def _count_words(captions: Iterable[str]) -> Counter[str]:
     normalizer, splitter = _normalizer(True, False), pre_tokenizers.BertPreTokenizer()
-    return Counter(
-        word
-        for caption in captions
-        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(_valid(caption)))
-        if len(word) <= MAX_WORD_LENGTH
-    )
+    # Nothing is normalised across a space, so that a frequent word is worked on once.
+    written = Counter(word for caption in captions for word in caption.split())
+    words: Counter[str] = Counter()
+    for word, count in written.items():
+        for part, _ in splitter.pre_tokenize_str(normalizer.normalize_str(_valid(word))):
+            if len(part) <= MAX_WORD_LENGTH:
+                words[part] += count
+    return words
 
 
 def _stands_alone(letter: str) -> bool:
@@ -289,8 +292,9 @@ def _read_vocab(text: str) -> tuple[dict[str, int], bool, bool]:
             raise DataError(f"lines {vocab[token] + 1} and {number + 1} hold the same {token!r}")
         vocab[token] = number
     pieces = [token for token in vocab if not SPECIAL.fullmatch(token)]
-    cased = any(piece != piece.lower() for piece in pieces)
-    accented = any(_has_accent(piece) for piece in pieces)
+    few = STRAY_SHARE * len(pieces)
+    cased = sum(piece != piece.lower() for piece in pieces) > few
+    accented = sum(_has_accent(piece) for piece in pieces) > few
     return vocab, not cased, not (cased or accented)
 
 

@@ -73,19 +73,18 @@ def _merges(words: Mapping[str, int], *, min_count: int) -> Iterator[str]:
         if -negative < min_count:
             return
         merged = pair[0] + pair[1].removeprefix(PREFIX)
-        changed: set[Pair] = set()
-        for place in sorted(where.pop(pair)):
+        change: defaultdict[Pair, int] = defaultdict(int)
+        for place in where.pop(pair):
             before, after = spelled[place], _join(spelled[place], pair, merged)
             for old in zip(before, before[1:], strict=False):
-                frequency[old] -= counts[place]
-                changed.add(old)
+                change[old] -= counts[place]
             for new in zip(after, after[1:], strict=False):
-                frequency[new] += counts[place]
+                change[new] += counts[place]
                 where[new].add(place)
-                changed.add(new)
             spelled[place] = after
-        for touched in changed:
-            if frequency[touched] > 0:
+        for touched, difference in change.items():
+            if difference:
+                frequency[touched] += difference
                 heappush(queue, (-frequency[touched], touched))
         yield merged
 
