@@ -108,8 +108,11 @@ def background(size: int, random: np.random.Generator) -> Canvas:
         angle = random.uniform(0, 2 * np.pi)
         steps = np.linspace(-0.5, 0.5, size, dtype=np.float32)
         along = steps * np.float32(np.cos(angle)) + steps[:, None] * np.float32(np.sin(angle))
-        share = np.clip(along + np.float32(0.5), 0, 1)[..., None]
-        return colour + (other - colour) * share
+        share = np.clip(along + np.float32(0.5), 0, 1)
+        canvas = np.empty((size, size, 3), dtype=np.float32)
+        for channel in range(3):  # numpy is slow at broadcasting over three channels
+            canvas[..., channel] = colour[channel] + share * (other - colour)[channel]
+        return canvas
     cells = min(size, GRAINS[int(random.integers(len(GRAINS)))])
     grains = random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
     coarse = Image.fromarray(grains)

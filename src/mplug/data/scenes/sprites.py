@@ -11,6 +11,7 @@ from mplug.data.scenes.world import Pixels, drawing
 VISIBLE = 16  # alpha, of 255: a box ends where a drawing is fainter than this
 OPAQUE = 200
 AGREE = 0.6  # share of a drawing's opaque pixels that makes a colour its colour
+LEVELS = np.linspace(0, 1, 256)
 CACHE_BYTES = 192 * 1024 * 1024  # per process; all shapes of a 200-concept world at 64 pixels
 
 _shapes: dict[tuple[str, str, int, int], Pixels] = {}
@@ -58,9 +59,10 @@ def recolour(paint: Pixels, random: np.random.Generator) -> Pixels:
     """Other paints for RGB [height, width, 3]: gains, brightness, gamma, at times half grey."""
     gains = random.uniform(0.75, 1.25, 3) * random.uniform(0.8, 1.2)
     gamma = np.exp(random.uniform(-0.25, 0.25))
-    levels = np.minimum(np.linspace(0, 1, 256)[:, None] * gains, 1) ** gamma * 255
-    table = levels.astype(np.uint8)
-    painted = np.stack([table[:, channel][paint[..., channel]] for channel in range(3)], axis=2)
+    table = (np.minimum(gains[:, None] * LEVELS, 1) ** gamma * 255).astype(np.uint8)
+    painted = np.empty_like(paint)
+    for channel in range(3):
+        painted[..., channel] = table[channel].take(paint[..., channel])
     if random.random() < 0.1:
         share = random.uniform(0.3, 0.9)
         grey = painted.mean(axis=2, keepdims=True)
