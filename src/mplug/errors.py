@@ -4,7 +4,7 @@ from types import ModuleType
 
 
 class MPlugError(Exception):
-    """A failure with a message a user can act on; the command line prints it without a traceback."""
+    """A failure with a message a user can act on, printed without a traceback."""
 
     exit_code = 1
 
@@ -16,7 +16,7 @@ class ConfigError(MPlugError):
 
 
 class DataError(MPlugError):
-    """Records, images or a tokenizer that cannot be used; names file, line and field where known."""
+    """Records, images or words that cannot be used; names file, line and field where known."""
 
     exit_code = 3
 

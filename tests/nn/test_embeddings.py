@@ -23,9 +23,11 @@ def test_a_convolution_stem_halves_the_picture_once_for_each_channel() -> None:
     assert stem(torch.randn(2, 3, 16, 24)).shape == (2, 2 * 3, 7)
 
 
-def test_a_convolution_stem_looks_at_one_picture_at_a_time() -> None:
+def test_a_trained_convolution_stem_looks_at_one_picture_at_a_time() -> None:
     stem = ConvolutionStem(7, channels=(4, 6))
     pixels = torch.randn(3, 3, 8, 8)
+    stem(pixels)  # in training its statistics are the batch's; afterwards they are kept
+    stem.eval()
     assert_close(stem(pixels)[1:2], stem(pixels[1:2]))
 
 

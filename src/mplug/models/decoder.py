@@ -3,8 +3,9 @@
 It serves prefix language modelling, captions, answers and box tokens alike.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -73,6 +74,10 @@ class DecoderLayer(nn.Module):
         words = self.cross_attention(words, memory, as_keys(memory_mask))
         return self.feed_forward(words)
 
+    def project(self, memory: Memory) -> KeyValues:
+        """The memory as this layer's cross-attention reads it."""
+        return self.cross_attention.attention.project(memory)
+
     def step(
         self,
         words: Float[Tensor, "rows new dim"],
@@ -138,10 +143,8 @@ class TextDecoder(nn.Module):
 
     def start(self, memory: Memory, memory_mask: MemoryMask = None) -> DecoderCache:
         """Project the memory once for every layer; any number of hypotheses may read it."""
-        return DecoderCache(
-            tuple(layer.cross_attention.attention.project(memory) for layer in self.layers),
-            memory_mask,
-        )
+        layers = cast(Iterable[DecoderLayer], self.layers)
+        return DecoderCache(tuple(layer.project(memory) for layer in layers), memory_mask)
 
     def step(
         self, ids: Int[Tensor, "rows new"], cache: DecoderCache
@@ -149,7 +152,7 @@ class TextDecoder(nn.Module):
         """Logits after the last of the new words, and the cache that holds them."""
         words = self.embeddings(ids, start=cache.length)
         grown: list[KeyValues] = []
-        for place, layer in enumerate(self.layers):
+        for place, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
             words, present = layer.step(
                 words,
                 past=cache.words[place] if cache.words else None,

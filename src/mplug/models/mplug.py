@@ -4,6 +4,8 @@ Li et al., "mPLUG: Effective and Efficient Vision-Language Learning by Cross-mod
 Skip-connections" (arXiv 2205.12005), section 3.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -14,7 +16,7 @@ from mplug.models.decoder import TextDecoder
 from mplug.models.heads import ClassPooling, LanguageModelHead, MaxPooling, VisualProjection
 from mplug.models.text import TextEncoder
 from mplug.models.vision import VisionTransformer
-from mplug.nn.fusion import skip_connected
+from mplug.nn.fusion import FusionLayer, skip_connected
 
 Image = Float[Tensor, "batch patches dim"]
 Text = Float[Tensor, "batch words dim"]
@@ -94,8 +96,8 @@ class MPlug(nn.Module):
         """The text that `fuse` returns, without the work that only the image would need."""
         for layer in self.fusion[:-1]:
             text, image = layer(text, image, text_mask, image_mask)
-        fused: Tensor = self.fusion[-1].text_only(text, image, text_mask, image_mask)
-        return fused
+        last = cast(FusionLayer, self.fusion[-1])
+        return last.text_only(text, image, text_mask, image_mask)
 
     def image_embedding(self, image: Image) -> Float[Tensor, "batch embed"]:
         """Unit vectors in the space shared with texts."""

@@ -80,4 +80,5 @@ class Attention(nn.Module):
         return self.read(x, self.project(memory), mask)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        batch, length, _ = x.shape
+        return x.reshape(batch, length, self.num_heads, -1).transpose(1, 2)

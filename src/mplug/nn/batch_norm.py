@@ -49,7 +49,7 @@ class BatchNorm(nn.Module):
         )
 
     def _over_processes(self, maps: Maps) -> Maps:
-        normalised, mean, variance, places = _Synchronised.apply(
+        normalised, mean, variance, places = _Synchronised.apply(  # type: ignore[no-untyped-call]
             maps, self.weight, self.bias, self.eps
         )
         unbiased = variance * (places / (places - 1))

@@ -6,6 +6,7 @@ in which both read both.
 """
 
 from collections.abc import Collection
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +19,22 @@ Text = Float[Tensor, "batch words dim"]
 Image = Float[Tensor, "batch patches dim"]
 TextMask = Bool[Tensor, "batch words"]  # True at a token, False at padding
 ImageMask = Bool[Tensor, "batch patches"] | None  # None: no padding
+
+
+class FusionLayer(Protocol):
+    """What every way of fusing offers."""
+
+    def __call__(
+        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+    ) -> tuple[Text, Image]:
+        """Text and image after the layer."""
+        ...
+
+    def text_only(
+        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+    ) -> Text:
+        """The text that a call returns, without the work that only the image would need."""
+        ...
 
 
 class AsymmetricLayer(nn.Module):
