@@ -244,7 +244,7 @@ def test_a_huge_rate_stops_before_the_update_and_the_last_checkpoint_is_finite(
     found = RunDirectory(path).checkpoints(keep=1).latest().checkpoint
     assert found is not None
     assert found.step == len(task.losses) - 1
-    weights = state._load_tensors(found.folder / state.TASK, like=restored.state_dict())
+    weights = state.load_tensors(found.folder / state.TASK, like=restored.state_dict())
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
@@ -268,7 +268,7 @@ def test_one_bad_gradient_is_named_and_nothing_is_updated(tmp_path: Path) -> Non
         run_toy(tmp_path / "run", task=task)
     at_four = Toy()
     run_toy(tmp_path / "four", task=at_four, optim=optim(lr=0.01), settings=settings(keep=9))
-    saved = state._load_tensors(
+    saved = state.load_tensors(
         RunDirectory(tmp_path / "four").checkpoints(keep=1).folder_of(4) / state.TASK, like=None
     )
     assert torch.equal(task.second.weight, saved["second.weight"])
@@ -304,7 +304,7 @@ def test_a_guard_read_late_still_kept_the_bad_update_and_all_later_ones_out(
     assert len(task.losses) > 5
     good = Toy()
     run_toy(tmp_path / "good", task=good, settings=settings(keep=9))
-    saved = state._load_tensors(
+    saved = state.load_tensors(
         RunDirectory(tmp_path / "good").checkpoints(keep=1).folder_of(4) / state.TASK, like=None
     )
     assert torch.equal(task.first.weight, saved["first.weight"])

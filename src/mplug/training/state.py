@@ -62,7 +62,7 @@ class TrainingState:
             CheckpointError: a tensor is missing, unexpected or of another shape.
         """
         self.task.load_state_dict(
-            _load_tensors(checkpoint.folder / TASK, like=self.task.state_dict())
+            load_tensors(checkpoint.folder / TASK, like=self.task.state_dict())
         )
         _restore_optimizer(self.optimizer, checkpoint.folder / OPTIMIZER)
         saved = json.loads((checkpoint.folder / PROGRESS).read_text(encoding="utf-8"))
@@ -87,7 +87,12 @@ def _save_json(value: object, path: Path) -> None:
     path.write_text(json.dumps(value, indent=2), encoding="utf-8")
 
 
-def _load_tensors(path: Path, *, like: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+def load_tensors(path: Path, *, like: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """The tensors of a file; with `like`, exactly those names and shapes.
+
+    Raises:
+        CheckpointError: the file cannot be read, or a tensor is missing, unexpected or reshaped.
+    """
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -128,7 +133,7 @@ def _optimizer_tensors(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
 def _restore_optimizer(optimizer: torch.optim.AdamW, path: Path) -> None:
     parameters = _named(optimizer)
     optimizer.state.clear()
-    for key, value in _load_tensors(path, like=None).items():
+    for key, value in load_tensors(path, like=None).items():
         what, _, name = key.partition(":")
         if name not in parameters:
             raise CheckpointError(f"{path} holds {key!r}, which the optimiser does not know")
