@@ -28,9 +28,12 @@ class WordShares(nn.Module):
         self.holding += holding
         self.captions += captions
 
-    def rare(self, *, below: float) -> Bool[Tensor, "vocab"]:
-        """Words that less than this share of the captions hold."""
-        return self.holding < below * self.captions
+    def telling(self, *, below: float) -> Bool[Tensor, "vocab"]:
+        """Words that some captions hold, but less than this share of them.
+
+        A vocabulary's other words would each push all pictures' features the same way.
+        """
+        return (self.holding > 0) & (self.holding < below * self.captions)
 
 
 def tag_labels(

@@ -271,7 +271,7 @@ class Pretraining(nn.Module):
             )
         logs["itc_blind"] = contrastive.blind_loss((bank.image_ids != momentum.NO_ID).sum())
         logs["itc_accuracy"] = contrastive.accuracy(image_to_text.detach(), bank.positive)
-        logs["temperature"] = model.temperature.detach()
+        logs["temperature"] = model.temperature.detach().clone()  # the update changes it in place
         return Contrast(
             text,
             image_to_text[:, :everyone],
@@ -418,7 +418,7 @@ class Pretraining(nn.Module):
         if self.training:
             holding = self.processes.all_sum(labels.sum(dim=0))
             self.word_shares.count(holding, captions=len(labels) * self.processes.world)
-        asked = self.word_shares.rare(below=COMMON_SHARE) & self.words.is_ordinary
+        asked = self.word_shares.telling(below=COMMON_SHARE)
         head = self.tag_head
         logits = F.linear(encoded.image, head.weight[asked], head.bias[asked])
         return self._mean(tags.tag_losses(logits, labels[:, asked]))
