@@ -29,6 +29,8 @@ from mplug.weights.store import Loaded, load_pretrained
 AUGMENTATIONS = {"none": None, "pretrain": PretrainAugmentation, "finetune": FinetuneAugmentation}
 HELD_BACK = 20  # without validation records, every twentieth picture is kept from training
 SPECIALS = 2  # [CLS] and [SEP]
+LEAST_BATCHES = 8  # of validation: fewer say little of how much batches differ
+SMALLEST_BATCH = 4  # of validation: with fewer pairs there is nothing to tell apart
 COUNTED_CAPTIONS = 100_000  # enough for a share, and read in seconds
 
 
@@ -193,8 +195,13 @@ def make_task(
 def validation_batches(
     config: RunConfig, examples: Examples, *, processes: Processes, pad_id: int
 ) -> Callable[[], Sequence[Batch]]:
-    """The same validation batches each time, read once."""
-    size = config.optim.batch_size // config.optim.accumulate
+    """The same validation batches each time, read once; small sets are gone round again."""
+    wanted = min(config.data.validation_examples, len(examples))
+    size = min(
+        config.optim.batch_size // config.optim.accumulate,
+        max(SMALLEST_BATCH, wanted // LEAST_BATCHES),
+    )
+    size = max(1, size // processes.world) * processes.world
 
     @cache
     def batches() -> Sequence[Batch]:
@@ -207,8 +214,7 @@ def validation_batches(
             pad_id=pad_id,
             max_bad_share=config.data.max_bad_share,
         )
-        wanted = min(config.data.validation_examples, len(examples))
-        return tuple(loader.batches(steps=max(2, wanted // size)))
+        return tuple(loader.batches(steps=max(LEAST_BATCHES, wanted // size)))
 
     return batches
 
