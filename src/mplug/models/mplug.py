@@ -4,6 +4,7 @@ Li et al., "mPLUG: Effective and Efficient Vision-Language Learning by Cross-mod
 Skip-connections" (arXiv 2205.12005), section 3.
 """
 
+from functools import partial
 from typing import cast
 
 import torch
@@ -25,6 +26,7 @@ TextMask = Bool[Tensor, "batch words"]
 
 VISUAL_PROJECTION_EPS = 1e-12  # the released model's, whatever the vision encoder's own is
 NEW_WEIGHT_STD = 0.02  # BERT's; convolutions keep PyTorch's
+BERT_WIDTH = 768  # what that value is for: see `_spread`
 
 
 class MPlug(nn.Module):
@@ -61,6 +63,8 @@ class MPlug(nn.Module):
         self.itm_head = nn.Linear(dim, 2)
         self.mlm_head = LanguageModelHead(dim, vocab_size=text.vocab_size, eps=text.layer_norm_eps)
         self.apply(_initialise)
+        for part in (self.text_encoder, self.fusion, self.decoder):
+            part.apply(partial(_spread, width=dim))
         for table in (self.vision.class_embedding, self.vision.positions):
             nn.init.normal_(table, std=NEW_WEIGHT_STD)
 
@@ -129,6 +133,17 @@ class MPlug(nn.Module):
         """Logits of the word after each of `ids`."""
         logits: Tensor = self.decoder(ids, mask, memory, memory_mask)
         return logits
+
+
+def _spread(module: nn.Module, *, width: int) -> None:
+    """Keep the first attention scores of a narrow model as uneven as BERT's.
+
+    With BERT's weights at a sixth of its width all scores are nearly equal: every word then reads
+    the mean of the image, and attention takes long to learn where to look.
+    """
+    if isinstance(module, nn.Linear) and width < BERT_WIDTH:
+        with torch.no_grad():
+            module.weight.mul_((BERT_WIDTH / width) ** 0.5)
 
 
 def _initialise(module: nn.Module) -> None:
