@@ -26,21 +26,28 @@ PAPER_CAPTION_STEPS = 5 * 566_747 // 1024
 
 
 def demo_pretrain() -> RunConfig:
-    """What `mplug demo` learns first: sixty concepts, one or two a scene, all four objectives."""
+    """What `mplug demo` learns first: sixty concepts, one or two a scene, all four objectives.
+
+    MLM and ITM start late and take turns, for at first there is nothing to match. There is no
+    queue: features of so young a teacher age faster than a queue of them fills.
+    """
     return RunConfig(
         name="demo-pretrain",
         task="pretrain",
         model=sizes.tiny(),
         data=DataConfig(scenes=ScenesConfig(), vocab_size=1000, max_words=16, augment="none"),
         objectives=ObjectivesConfig(
-            itm=Term(every=2),
-            mlm=Term(every=2, offset=1),
-            tags=Term(weight=0.3),
-            queue_size=1024,
+            itm=Term(every=2, start=300),
+            mlm=Term(every=2, offset=1, start=100),
+            tags=Term(),
+            queue_size=0,
+            momentum=0.97,
             distillation_ramp_steps=600,
+            mask_share=0.4,
+            empty_prefix_share=0.5,
         ),
         optim=OptimConfig(
-            steps=1200,
+            steps=700,
             batch_size=64,
             lr=2e-3,
             warmup_steps=60,
@@ -48,7 +55,7 @@ def demo_pretrain() -> RunConfig:
             betas=(0.9, 0.98),
             final_lr_share=0.02,
         ),
-        train=TrainConfig(blind_every=100, evaluate_every=600, save_every=600),
+        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
     )
 
 
@@ -70,23 +77,30 @@ def demo_caption() -> RunConfig:
 
 
 def scenes_200() -> RunConfig:
-    """A longer run on scenes, about 90 minutes on two cores: 200 concepts, up to three a scene."""
+    """A longer run on scenes, over an hour on two cores: 200 concepts, up to three a scene."""
     return derive(
         demo_pretrain(),
         {
             "name": "scenes-200",
             "model.vision.num_layers": 2,
             "model.text.num_layers": 2,
+            "model.fusion.num_layers": 3,
+            "model.fusion.connected_at": sizes.connected_places(3, stride=2),
             "data.scenes.concepts": 200,
             "data.scenes.max_objects": 3,
-            "data.scenes.object_scale": 1.15,
-            "optim.steps": 10_000,
+            "data.scenes.object_scale": 1.2,
+            "data.scenes.artists": ("noto", "noto-v1", "twemoji", "fxemoji"),
+            "data.vocab_size": 2000,
+            "optim.steps": 4000,
             "optim.batch_size": 96,
             "optim.lr": 1.5e-3,
             "optim.warmup_steps": 200,
+            "objectives.itm.start": 800,
+            "objectives.mlm.start": 400,
+            "objectives.momentum": 0.99,
             "objectives.distillation_ramp_steps": 3000,
             "train.evaluate_every": 1000,
-            "train.save_every": 500,
+            "train.save_every": 250,
         },
     )
 
@@ -169,7 +183,7 @@ def tiny_caption() -> RunConfig:
 def small_caption() -> RunConfig:
     """Captions on your records, from runs/small-pretrain (start_from=DIR for another)."""
     return _captions(
-        small_pretrain(), {"optim.steps": 5000, "optim.lr": 1e-4, "optim.warmup_steps": 200}
+        small_pretrain(), {"optim.steps": 4000, "optim.lr": 1e-4, "optim.warmup_steps": 200}
     )
 
 
