@@ -28,8 +28,9 @@ PAPER_CAPTION_STEPS = 5 * 566_747 // 1024
 def demo_pretrain() -> RunConfig:
     """What `mplug demo` learns first: sixty concepts, one or two a scene, all four objectives.
 
-    MLM and ITM start late and take turns, for at first there is nothing to match. There is no
-    queue: features of so young a teacher age faster than a queue of them fills.
+    MLM and ITM start late and take turns, for at first there is nothing to match, and ITM's
+    negatives become hard little by little. There is no queue: features of so young a teacher age
+    faster than a queue of them fills.
     """
     return RunConfig(
         name="demo-pretrain",
@@ -37,12 +38,13 @@ def demo_pretrain() -> RunConfig:
         model=sizes.tiny(),
         data=DataConfig(scenes=ScenesConfig(), vocab_size=1000, max_words=16, augment="none"),
         objectives=ObjectivesConfig(
-            itm=Term(every=2, start=300),
+            itm=Term(every=2, start=200),
             mlm=Term(every=2, offset=1, start=100),
             tags=Term(),
             queue_size=0,
             momentum=0.97,
             distillation_ramp_steps=600,
+            hard_negatives_ramp_steps=600,
             mask_share=0.4,
             empty_prefix_share=0.5,
         ),
@@ -99,6 +101,7 @@ def scenes_200() -> RunConfig:
             "objectives.mlm.start": 400,
             "objectives.momentum": 0.99,
             "objectives.distillation_ramp_steps": 3000,
+            "objectives.hard_negatives_ramp_steps": 2400,
             "train.evaluate_every": 1000,
             "train.save_every": 250,
         },

@@ -157,6 +157,7 @@ class ObjectivesConfig(Frozen):
     momentum: float = Field(default=0.995, ge=0, le=1)
     distillation: float = Field(default=0.4, ge=0, le=1)
     distillation_ramp_steps: int = Field(default=1000, ge=0)
+    hard_negatives_ramp_steps: int = Field(default=0, ge=0)
     mask_share: float = Field(default=0.15, gt=0, le=1)
     empty_prefix_share: float = Field(default=0.25, ge=0.25, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -24,12 +24,15 @@ def hard_negatives(
     *,
     forbidden: Bool[Tensor, "batch bank"],
     uniforms: Float[Tensor, "batch"],
+    hardness: float = 1.0,
 ) -> Negatives:
-    """Draw one candidate a row with probability softmax(scores), never a forbidden one.
+    """Draw one candidate a row with probability softmax(hardness * scores), never a forbidden one.
 
     `uniforms` in [0, 1) are the draw: the same numbers give the same negatives on any device and
     any number of processes. The entropy (nats) says how hard the choice is: 0 where one candidate
-    is certain, log(candidates) where all look alike.
+    is certain, log(candidates) where all look alike. With `hardness` 0 all are equally likely: a
+    model from scratch cannot start from hard negatives alone, which differ from the truth in little
+    that it knows.
     """
     probability = scores.detach().float().masked_fill(forbidden, -torch.inf).softmax(dim=1)
     valid = ~forbidden.all(dim=1)

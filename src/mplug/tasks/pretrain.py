@@ -164,7 +164,9 @@ class Pretraining(nn.Module):
             if "itc" in names:
                 losses["itc"] = loss
             if "itm" in names:
-                losses["itm"] = self._match(encoded, contrast, draws, logs)
+                losses["itm"] = self._match(
+                    encoded, contrast, draws, logs, hardness=self._hardness(step)
+                )
         if "mlm" in names:
             losses["mlm"] = self._fill_in(encoded, draws, logs, taught=taught)
         if "prefix_lm" in names:
@@ -303,15 +305,18 @@ class Pretraining(nn.Module):
         )
 
     def _match(
-        self, encoded: Encoded, contrast: Contrast, draws: Draws, logs: Logs
+        self,
+        encoded: Encoded,
+        contrast: Contrast,
+        draws: Draws,
+        logs: Logs,
+        *,
+        hardness: float,
     ) -> Float[Tensor, ""]:
         """ITM on every pair, and for its image and its text one hard negative each."""
-        wrong_image = matching.hard_negatives(
-            contrast.text_to_image, forbidden=contrast.same, uniforms=draws.negative_images
-        )
-        wrong_text = matching.hard_negatives(
-            contrast.image_to_text, forbidden=contrast.same, uniforms=draws.negative_texts
-        )
+        choose = partial(matching.hard_negatives, forbidden=contrast.same, hardness=hardness)
+        wrong_image = choose(contrast.text_to_image, uniforms=draws.negative_images)
+        wrong_text = choose(contrast.image_to_text, uniforms=draws.negative_texts)
         images = self.processes.gather_with_gradient(encoded.image)
         texts, masks = self._gather_texts(contrast.text, encoded.mask)
         rows = contrast.text.shape[0]
@@ -430,6 +435,11 @@ class Pretraining(nn.Module):
         """How much of a target is the teacher's: nothing at first, for it knows nothing yet."""
         ramp = self.objectives.distillation_ramp_steps
         return self.objectives.distillation * (min(1.0, step / ramp) if ramp else 1.0)
+
+    def _hardness(self, step: int) -> float:
+        """How hard ITM's negatives are: any at first, where a run asks for that."""
+        ramp = self.objectives.hard_negatives_ramp_steps
+        return min(1.0, (step - self.objectives.itm.start) / ramp) if ramp else 1.0
 
 
 def _recall(
