@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mplug.data.check import CheckReport, Spread, check
+from mplug.data.check_page import save_page
 from mplug.data.tokenizer import Tokenizer
 
 
@@ -108,7 +109,7 @@ def test_progress_counts_every_picture(tmp_path: Path) -> None:
 def test_an_empty_data_set_is_reported_and_not_an_error(tmp_path: Path) -> None:
     report = check(write(tmp_path))
     assert (report.rows, report.images, report.width) == (0, 0, None)
-    report.save_html(tmp_path / "page.html")
+    save_page(report, tmp_path / "page.html")
 
 
 def test_the_report_is_json(report: CheckReport) -> None:
@@ -138,7 +139,7 @@ class Page(HTMLParser):
 def test_the_page_shows_problems_and_pictures_and_needs_no_other_file(
     report: CheckReport, tmp_path: Path
 ) -> None:
-    report.save_html(tmp_path / "page.html")
+    save_page(report, tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert page.tags.count("img") == 3
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
@@ -154,7 +155,7 @@ def test_nothing_that_users_wrote_becomes_markup(tmp_path: Path) -> None:
         {"image": "<i>.png", hostile: 1},
     )
     report = check(file)
-    report.save_html(tmp_path / "page.html")
+    save_page(report, tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert not {"script", "b", "i"} & set(page.tags)
     assert page.tags.count("img") == 1

@@ -113,13 +113,6 @@ class CheckReport:
         del content["previews"]
         return content
 
-    def save_html(self, path: str | Path) -> None:
-        """Write the preview page: one file that needs no other."""
-        from mplug.data.check_page import render_page
-
-        # A file name may hold bytes that are no text.
-        Path(path).write_bytes(render_page(self).encode("utf-8", "backslashreplace"))
-
 
 def check(
     path: str | Path,

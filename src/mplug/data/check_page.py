@@ -3,10 +3,9 @@
 from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from mplug.data.check import CheckReport, Preview, Repetitions, Spread
+from mplug.data.check import CheckReport, Preview, Repetitions, Spread
 
 PROBLEMS_SHOWN = 500
 STYLE = """
@@ -22,7 +21,13 @@ small { opacity: .7; } .bad { color: #c2185b; } .good { color: #2e7d32; }
 """
 
 
-def render_page(report: "CheckReport") -> str:
+def save_page(report: CheckReport, path: str | Path) -> None:
+    """Write the preview page: one file that needs no other."""
+    # A file name may hold bytes that are no text.
+    Path(path).write_bytes(render_page(report).encode("utf-8", "backslashreplace"))
+
+
+def render_page(report: CheckReport) -> str:
     """The whole page."""
     verdict = (
         f'<p class="bad">{report.bad_rows} of {report.rows} rows cannot be used.</p>'
@@ -46,7 +51,7 @@ def render_page(report: "CheckReport") -> str:
     )
 
 
-def _problems(report: "CheckReport") -> str:
+def _problems(report: CheckReport) -> str:
     if not report.problems:
         return ""
     rows = [("file", "line", "field", "reason")] + [
@@ -58,7 +63,7 @@ def _problems(report: "CheckReport") -> str:
     return f"<h2>Rows to correct</h2>{_table(rows)}{note}"
 
 
-def _facts(report: "CheckReport") -> Iterable[tuple[str, str]]:
+def _facts(report: CheckReport) -> Iterable[tuple[str, str]]:
     yield from ((f"records with {name}", str(count)) for name, count in report.fields.items())
     yield "pictures (files)", str(report.images)
     yield "width in pixels", _spread(report.width)
@@ -82,7 +87,7 @@ def _spread(spread: "Spread | None") -> str:
     return f"{spread.least:g} to {spread.most:g}, median {spread.median:g}, average {spread.mean:g}"
 
 
-def _repetitions(found: "Repetitions") -> str:
+def _repetitions(found: Repetitions) -> str:
     shown = "; ".join(found.first)
     return f"{found.count}" + (f": {shown}" if shown else "")
 
@@ -92,7 +97,7 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def _card(preview: "Preview") -> str:
+def _card(preview: Preview) -> str:
     width, height = preview.size
     lines = "".join(
         f"<p><small>{escape(name)}</small> {escape(value)}</p>" for name, value in preview.fields

@@ -44,6 +44,7 @@ def check(
     Exit code: 0 all rows can be used, 3 some cannot.
     """
     from mplug.data.check import check as check_records
+    from mplug.data.check_page import save_page
     from mplug.data.tokenizer import Tokenizer
 
     report = check_records(
@@ -52,7 +53,7 @@ def check(
         progress=_show_progress if sys.stderr.isatty() else None,
     )
     if preview is not None:
-        report.save_html(preview)
+        save_page(report, preview)
     if as_json:
         fields = report.to_dict()
         print(json.dumps({**fields, "preview": str(preview) if preview else None}))
