@@ -72,7 +72,7 @@ def load(
         CheckpointError: no model is there, or it cannot be used; the message says why.
         ConfigError: the device does not exist here.
     """
-    place = choose_device(best_device() if device == "auto" else device)
+    place = choose_device(device)
     found = require_model(source)
     if found is not None and found.unfinished:
         loaded = _load_checkpoint(found.folder, image_size=image_size)
@@ -80,13 +80,6 @@ def load(
         saved = source if found is None else found.folder
         loaded = store.load_pretrained(saved, image_size=image_size, revision=revision)
     return Model(loaded, device=place)
-
-
-def best_device() -> str:
-    """The fastest kind of device that torch can use here."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 class Model:

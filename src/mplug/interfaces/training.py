@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from mplug import __version__
 from mplug.config.edit import derive
 from mplug.config.load import dump_json
@@ -61,7 +59,7 @@ def run_training(
             raise SystemExit(code)
         return
     config = overfitting(config) if overfit else config
-    with join(device or best_device()) as joined:
+    with join(device or "auto") as joined:
         stored = json.loads(dump_json(config))
         with open_run(run_dir, config=stored, processes=joined, fresh=fresh) as run:
             _train(config, run=run, processes=joined, overfit=overfit)
@@ -210,13 +208,6 @@ def describe_data(config: RunConfig) -> str:
         f"drawn concepts by {', '.join(scenes.artists)}: pictures by people, scenes and captions "
         "by a program."
     )
-
-
-def best_device() -> str:
-    """The fastest device that torch can use here."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @dataclass(frozen=True)

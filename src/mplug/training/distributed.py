@@ -139,11 +139,16 @@ class Processes:
 
 
 def choose_device(word: str, *, local_rank: int = 0) -> torch.device:
-    """The device for `cpu`, `cuda` or `mps`; processes on one machine each take their own GPU.
+    """The device for `cpu`, `cuda`, `mps` or `auto`, which takes the fastest there is.
+
+    Processes on one machine each take their own GPU.
 
     Raises:
         ConfigError: torch cannot use that device here.
     """
+    if word == "auto":
+        fast = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        word = next((name for name, available in fast.items() if available), "cpu")
     if word == "cpu":
         return torch.device("cpu")
     if word == "cuda" and torch.cuda.is_available():
@@ -157,7 +162,7 @@ def choose_device(word: str, *, local_rank: int = 0) -> torch.device:
         return torch.device("mps")
     if word in ("cuda", "mps"):
         raise ConfigError(f"device {word!r} is not available here; `mplug doctor` says what is")
-    raise ConfigError(f"device {word!r} is not known; use cpu, cuda or mps")
+    raise ConfigError(f"device {word!r} is not known; use cpu, cuda, mps or auto")
 
 
 @contextmanager

@@ -1,10 +1,6 @@
 """`mplug demo`: the command."""
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +18,7 @@ from mplug.interfaces.demo.settings import (
 )
 from mplug.interfaces.demo.state import DemoState
 from mplug.interfaces.demo.table import table_lines
+from mplug.interfaces.json_output import only_json
 from mplug.training.launch import available_cores
 
 INTERRUPTED = 130  # as shells report Ctrl-C
@@ -49,7 +46,7 @@ def demo(
     """
     if processes is None:
         processes = min(MOST_PROCESSES, available_cores()) if device == "cpu" else 1
-    with _only_json() if as_json else _plainly():
+    with only_json(as_json):
         summary = run_demo(
             demo_settings(run, seed=seed),
             folder=run,
@@ -94,22 +91,3 @@ def _first_caption(gallery: Path) -> str:
     with (gallery / RECORDS).open(encoding="utf-8") as lines:
         text: str = json.loads(next(lines))["caption"][0]
     return text
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _only_json() -> Iterator[None]:
-    """Everything said meanwhile goes to standard error, also what other processes say."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
