@@ -41,8 +41,13 @@ def similarity(
     *,
     temperature: Float[Tensor, ""],
 ) -> Rows:
-    """Cosines of unit vectors, over the temperature."""
-    return queries @ bank.T / temperature
+    """Cosines of unit vectors, over the temperature.
+
+    In float32 at least, also under autocast: a small temperature magnifies what rounding leaves.
+    """
+    exact = torch.promote_types(queries.dtype, torch.float32)
+    with torch.autocast(queries.device.type, enabled=False):
+        return queries.to(exact) @ bank.to(exact).T / temperature
 
 
 def contrastive(
