@@ -51,6 +51,17 @@ def test_candidates_are_drawn_as_often_as_their_softmax_says() -> None:
     assert_close(shares, expected, atol=4 * 0.5 / math.sqrt(count), rtol=0)
 
 
+def test_without_hardness_every_candidate_is_as_likely() -> None:
+    def entropies(hardness: float) -> list[float]:
+        found = matching.hard_negatives(
+            SCORES, forbidden=FORBIDDEN, uniforms=torch.zeros(ROWS), hardness=hardness
+        )
+        return found.entropy.tolist()
+
+    assert entropies(0.0) == pytest.approx([math.log(BANK - 1)] * ROWS)
+    assert all(soft > hard for soft, hard in zip(entropies(0.5), entropies(1.0), strict=True))
+
+
 def test_the_entropy_says_how_hard_the_choice_is() -> None:
     scores = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 50.0]])
     forbidden = torch.tensor([[True, False, False, False]]).expand(2, 4)

@@ -26,3 +26,12 @@ def test_only_the_strongest_patch_of_each_word_learns() -> None:
     torch.autograd.backward(tags.tag_losses(logits, torch.tensor([[1.0, 0.0]])).sum())
     assert logits.grad is not None
     assert (logits.grad[0] != 0).int().tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
+def test_telling_words_are_held_by_some_captions_and_not_by_many() -> None:
+    shares = tags.WordShares(3)
+    shares.count(torch.tensor([4.0, 0.0, 1.0]), captions=4)
+    shares.count(torch.tensor([6.0, 0.0, 0.0]), captions=6)
+    assert shares.telling(below=0.2).tolist() == [False, False, True]
+    assert not shares.telling(below=0.1).any()  # a tenth is not less than a tenth
+    assert shares.state_dict().keys() == {"holding", "captions"}  # so that a resumed run knows

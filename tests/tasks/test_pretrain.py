@@ -131,11 +131,25 @@ def test_after_a_step_the_temperature_is_within_bounds() -> None:
 
 
 def test_objectives_count_at_their_own_steps() -> None:
-    settings = little.only("itc", "itm", "mlm", itm=Term(every=2), mlm=Term(every=3, offset=4))
-    task = little.pretraining(settings)
-    found = [task.active(number) for number in range(5)]
-    both, itm, mlm = ("itc", "itm", "mlm"), ("itc", "itm"), ("itc", "mlm")
-    assert found == [itm, mlm, itm, ("itc",), both]
+    terms = {"itm": Term(every=2), "mlm": Term(every=3, offset=4), "prefix_lm": Term(start=3)}
+    task = little.pretraining(little.only("itc", *terms, **terms))
+    assert [task.active(number)[1:] for number in range(5)] == [
+        ("itm",),
+        ("mlm",),
+        ("itm",),
+        ("prefix_lm",),
+        ("itm", "mlm", "prefix_lm"),
+    ]
+
+
+def test_negatives_become_hard_by_steps() -> None:
+    settings = little.only("itm", itm=Term(start=10), hard_negatives_ramp_steps=20)
+
+    def entropy(number: int) -> float:
+        return step(little.pretraining(settings), little.batch(), number)["hard_negative_entropy"]
+
+    assert entropy(10) == pytest.approx(math.log(4))  # any of the others
+    assert entropy(10) > entropy(20) > entropy(30) == entropy(90)
 
 
 def test_the_loss_is_the_weighted_sum() -> None:

@@ -34,7 +34,8 @@ def hard_negatives(
     model from scratch cannot start from hard negatives alone, which differ from the truth in little
     that it knows.
     """
-    probability = scores.detach().float().masked_fill(forbidden, -torch.inf).softmax(dim=1)
+    sharpened = hardness * scores.detach().float()
+    probability = sharpened.masked_fill(forbidden, -torch.inf).softmax(dim=1)
     valid = ~forbidden.all(dim=1)
     probability = torch.where(valid[:, None], probability, 0.0)
     reached = probability.cumsum(dim=1)
