@@ -75,7 +75,7 @@ def model(seed: int = 0, **changes: Any) -> MPlug:
     torch.manual_seed(seed)
     little = MPlug(config(**changes))
     with torch.no_grad():  # so large that no loss is the same for all pictures
-        for parameter in little.parameters():
+        for parameter in little.vision.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(8)
     return little
