@@ -21,7 +21,7 @@ TOUCHED = {
     "itm": SEES | READS | {"fusion", "itm_head"},
     "mlm": SEES | READS | {"fusion", "mlm_head"},
     "prefix_lm": SEES | READS | {"fusion", "decoder"},
-    "tags": SEES | {"tag_head"},
+    "tags": SEES | {"tagging"},
 }
 
 

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from mplug.config.schema import ObjectivesConfig, OptimConfig, Term
 from mplug.data.batch import Batch
-from mplug.metrics.retrieval import grades, hits
 from mplug.models.decoder import shifted
-from mplug.models.mplug import NEW_WEIGHT_STD, MPlug
-from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm, tags
+from mplug.models.mplug import MPlug
+from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm
+from mplug.tasks.bank import gather_bank
 from mplug.tasks.draws import Draws, draw
 from mplug.tasks.groups import parameter_groups
 from mplug.tasks.means import global_mean, over_processes, summarise
+from mplug.tasks.recall import recall_at_1
+from mplug.tasks.tagging import Tagging
 from mplug.tasks.words import Words
 from mplug.training.distributed import Processes
 from mplug.training.task import Group, StepResult
@@ -37,8 +39,6 @@ VERDICTS = {
 }
 VALIDATION = 2**40  # a step that no training reaches, whose draws are validation's
 OBJECTIVES = ("itc", "itm", "mlm", "prefix_lm", "tags")
-COMMON_SHARE = 0.1  # a word that more captions hold is not asked for as a tag
-RARE_WORD_LOGIT = -4.0  # the tag head starts near the share of the vocabulary that a caption uses
 Logs = dict[str, Tensor]
 
 
@@ -49,18 +49,6 @@ class Encoded(NamedTuple):
     teacher_image: Float[Tensor, "batch patches dim"]
     ids: Int[Tensor, "batch words"]  # [CLS] words
     mask: Bool[Tensor, "batch words"]
-
-
-class Bank(NamedTuple):
-    """The candidates of ITC: the teacher's features of the global batch, then the queue's."""
-
-    own_images: Float[Tensor, "batch embed"]
-    own_texts: Float[Tensor, "batch embed"]
-    images: Float[Tensor, "bank embed"]
-    texts: Float[Tensor, "bank embed"]
-    image_ids: Int[Tensor, "bank"]
-    caption_ids: Int[Tensor, "bank"]
-    positive: Bool[Tensor, "batch bank"]
 
 
 class Contrast(NamedTuple):
@@ -97,10 +85,9 @@ class Pretraining(nn.Module):
         )
         text = model.config.text
         if objectives.tags.weight > 0:
-            self.tag_head = nn.Linear(text.hidden_size, text.vocab_size)
-            nn.init.normal_(self.tag_head.weight, std=NEW_WEIGHT_STD)
-            nn.init.constant_(self.tag_head.bias, RARE_WORD_LOGIT)
-            self.word_shares = tags.WordShares(text.vocab_size)
+            self.tagging = Tagging(
+                text.hidden_size, vocab_size=text.vocab_size, processes=processes
+            )
         self.objectives, self.words, self.longest = objectives, words, longest
         self.optim, self.seed, self.processes = optim, seed, processes
         self.validation = validation
@@ -201,7 +188,7 @@ class Pretraining(nn.Module):
                     (value, blind.get(f"{name}_blind", float(logs.get(f"{name}_blind", 0))))
                 )
             embeddings.append(self._embed(moved))
-        recall = _recall(*(torch.cat(parts) for parts in zip(*embeddings, strict=True)))
+        recall = recall_at_1(*(torch.cat(parts) for parts in zip(*embeddings, strict=True)))
         figures = summarise(pairs, otherwise=VERDICTS)
         return figures | {f"validation_{name}": value for name, value in recall.items()}
 
@@ -245,7 +232,16 @@ class Pretraining(nn.Module):
         self, batch: Batch, encoded: Encoded, logs: Logs, *, taught: float, remember: bool
     ) -> tuple[Contrast, Float[Tensor, ""]]:
         """ITC against the teacher's features of the global batch and of the queue."""
-        model, bank = self.model, self._bank(batch, encoded, remember=remember)
+        model = self.model
+        bank = gather_bank(
+            self.teacher,
+            self.queue if remember else None,
+            image=encoded.teacher_image,
+            ids=encoded.ids,
+            mask=encoded.mask,
+            batch=batch,
+            processes=self.processes,
+        )
         text = model.encode_text(encoded.ids, encoded.mask)
         compare = partial(contrastive.similarity, temperature=model.temperature)
         image_to_text = compare(model.image_embedding(encoded.image), bank.texts)
@@ -280,29 +276,6 @@ class Pretraining(nn.Module):
             text_to_image[:, :everyone],
             bank.positive[:, :everyone],
         ), loss
-
-    @torch.no_grad()
-    def _bank(self, batch: Batch, encoded: Encoded, *, remember: bool) -> Bank:
-        teacher, gather = self.teacher, self.processes.gather
-        places = slice(None) if remember else slice(0)
-        own_images = teacher.image_embedding(encoded.teacher_image)
-        own_texts = teacher.text_embedding(teacher.encode_text(encoded.ids, encoded.mask))
-        image_ids = torch.cat([gather(batch.image_ids), self.queue.image_ids[places]])
-        caption_ids = torch.cat([gather(batch.caption_ids), self.queue.caption_ids[places]])
-        return Bank(
-            own_images,
-            own_texts,
-            torch.cat([gather(own_images), self.queue.images[places].to(own_images.dtype)]),
-            torch.cat([gather(own_texts), self.queue.texts[places].to(own_texts.dtype)]),
-            image_ids,
-            caption_ids,
-            contrastive.positives(
-                batch.image_ids,
-                batch.caption_ids,
-                bank_image_ids=image_ids,
-                bank_caption_ids=caption_ids,
-            ),
-        )
 
     def _match(
         self,
@@ -415,18 +388,8 @@ class Pretraining(nn.Module):
 
     def _tag(self, encoded: Encoded) -> Float[Tensor, ""]:
         """Tags: the caption's telling words, each asked of some image token."""
-        labels = tags.tag_labels(
-            encoded.ids,
-            counted=encoded.mask & self.words.is_ordinary[encoded.ids],
-            vocab_size=self.tag_head.out_features,
-        )
-        if self.training:
-            holding = self.processes.all_sum(labels.sum(dim=0))
-            self.word_shares.count(holding, captions=len(labels) * self.processes.world)
-        asked = self.word_shares.telling(below=COMMON_SHARE)
-        head = self.tag_head
-        logits = F.linear(encoded.image, head.weight[asked], head.bias[asked])
-        return self._mean(tags.tag_losses(logits, labels[:, asked]))
+        counted = encoded.mask & self.words.is_ordinary[encoded.ids]
+        return self._mean(self.tagging(encoded.image, encoded.ids, counted))
 
     def _mean(self, terms: Float[Tensor, "terms"]) -> Float[Tensor, ""]:
         return global_mean(terms, processes=self.processes)
@@ -440,21 +403,3 @@ class Pretraining(nn.Module):
         """How hard ITM's negatives are: any at first, where a run asks for that."""
         ramp = self.objectives.hard_negatives_ramp_steps
         return min(1.0, (step - self.objectives.itm.start) / ramp) if ramp else 1.0
-
-
-def _recall(
-    images: Float[Tensor, "pairs embed"],
-    texts: Float[Tensor, "pairs embed"],
-    image_ids: Int[Tensor, "pairs"],
-    caption_ids: Int[Tensor, "pairs"],
-) -> dict[str, float]:
-    """Recall at 1 both ways; the same picture again, or the same caption, is as right."""
-    right = contrastive.positives(
-        image_ids, caption_ids, bank_image_ids=image_ids, bank_caption_ids=caption_ids
-    )
-    shown, said = (each.float().cpu().numpy() for each in (images, texts))
-    partners = right.cpu().numpy()
-    return {
-        "recall_at_1_image_to_text": float(hits(grades(shown @ said.T), partners, k=1).mean()),
-        "recall_at_1_text_to_image": float(hits(grades(said @ shown.T), partners, k=1).mean()),
-    }
