@@ -93,7 +93,7 @@ def scenes_200() -> RunConfig:
             "data.scenes.object_scale": 1.2,
             "data.scenes.artists": ("noto", "noto-v1", "twemoji", "fxemoji"),
             "data.vocab_size": 2000,
-            "optim.steps": 4000,
+            "optim.steps": 3200,
             "optim.batch_size": 96,
             "optim.lr": 1.5e-3,
             "optim.warmup_steps": 200,
@@ -186,7 +186,7 @@ def tiny_caption() -> RunConfig:
 def small_caption() -> RunConfig:
     """Captions on your records, from runs/small-pretrain (start_from=DIR for another)."""
     return _captions(
-        small_pretrain(), {"optim.steps": 4000, "optim.lr": 1e-4, "optim.warmup_steps": 200}
+        small_pretrain(), {"optim.steps": 3200, "optim.lr": 1e-4, "optim.warmup_steps": 200}
     )
 
 
