@@ -137,10 +137,13 @@ def small_pretrain() -> RunConfig:
             "optim.batch_size": 256,
             "optim.lr": 3e-4,
             "optim.warmup_steps": 1000,
-            "objectives.queue_size": 4096,
-            "objectives.itm": Term(),
-            "objectives.mlm": Term(),
-            "objectives.tags": Term(weight=0.0),
+            "objectives": ObjectivesConfig(
+                itm=Term(start=2000),
+                hard_negatives_ramp_steps=10_000,
+                queue_size=4096,
+                distillation_ramp_steps=5000,
+                empty_prefix_share=0.5,
+            ),
         },
     )
 
@@ -186,7 +189,7 @@ def tiny_caption() -> RunConfig:
 def small_caption() -> RunConfig:
     """Captions on your records, from runs/small-pretrain (start_from=DIR for another)."""
     return _captions(
-        small_pretrain(), {"optim.steps": 3200, "optim.lr": 1e-4, "optim.warmup_steps": 200}
+        small_pretrain(), {"optim.steps": 5000, "optim.lr": 1e-4, "optim.warmup_steps": 200}
     )
 
 
