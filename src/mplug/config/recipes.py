@@ -69,11 +69,11 @@ def demo_caption() -> RunConfig:
             "name": "demo-caption",
             "task": "caption",
             "start_from": "runs/demo-pretrain",
-            "optim.steps": 150,
+            "optim.steps": 250,
             "optim.lr": 5e-4,
             "optim.warmup_steps": 20,
-            "train.evaluate_every": 150,
-            "train.save_every": 150,
+            "train.evaluate_every": 250,
+            "train.save_every": 250,
         },
     )
 
