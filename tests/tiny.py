@@ -33,6 +33,7 @@ CARD = ModelCard(
     scores=(Score("retrieval", "test", "recall_at_1", 0.25, 0.2, 0.3, 40, {"chance": 0.01}),),
 )
 EXIF_ORIENTATION = 0x0112
+LARGE = 0.3  # standard deviation of weights
 
 
 @lru_cache
@@ -71,7 +72,7 @@ def tiny_model(seed: int = 0) -> MPlug:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1 or "class_embedding" in name:
-                parameter.mul_(15)
+                parameter.mul_(LARGE / parameter.std())
         unwritten = sorted(tiny_tokenizer().special_ids - {tiny_tokenizer().sep_id})
         model.decoder.head.bias[unwritten] = -1000.0
     return model
