@@ -26,6 +26,9 @@ TextMask = Bool[Tensor, "batch words"]
 
 VISUAL_PROJECTION_EPS = 1e-12  # the released model's, whatever the vision encoder's own is
 NEW_WEIGHT_STD = 0.02  # BERT's; convolutions keep PyTorch's
+# A convolution stem's features are near 1: beside them positions of 0.02 stay unheard, and a model
+# that knows what is in a picture does not know where.
+CONVOLVED_POSITION_STD = 0.3
 BERT_WIDTH = 768  # what that value is for: see `_spread`
 
 
@@ -65,8 +68,10 @@ class MPlug(nn.Module):
         self.apply(_initialise)
         for part in (self.text_encoder, self.fusion, self.decoder):
             part.apply(partial(_spread, width=dim))
-        for table in (self.vision.class_embedding, self.vision.positions):
-            nn.init.normal_(table, std=NEW_WEIGHT_STD)
+        nn.init.normal_(self.vision.class_embedding, std=NEW_WEIGHT_STD)
+        convolved = config.vision.stem == "convolution"
+        spread = CONVOLVED_POSITION_STD if convolved else NEW_WEIGHT_STD
+        nn.init.normal_(self.vision.positions, std=spread)
 
     def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Image:
         """The class token and the patches, at the text's width."""
