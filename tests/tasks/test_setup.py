@@ -219,3 +219,16 @@ def test_the_task_is_the_one_the_run_names(records: Path) -> None:
             processes=little.ALONE,
         )
         assert type(task) is expected
+
+
+def test_a_step_at_which_nothing_is_learned_is_refused(records: Path) -> None:
+    words = [f"objectives.{name}.weight=0" for name in ("itc", "mlm", "prefix_lm", "tags")]
+    words += ["objectives.itm.start=0", "objectives.itm.every=2"]
+    with pytest.raises(ConfigError, match="none is on at step 1;"):
+        setup.make_task(
+            run_config(records, *words),
+            little.model(),
+            tokenizer=little.tokenizer(),
+            validation=lambda: [],
+            processes=little.ALONE,
+        )

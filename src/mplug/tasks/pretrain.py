@@ -20,7 +20,7 @@ from mplug.data.batch import Batch
 from mplug.models.decoder import shifted
 from mplug.models.mplug import MPlug
 from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm
-from mplug.tasks.bank import gather_bank
+from mplug.tasks.bank import Bank, gather_bank
 from mplug.tasks.draws import Draws, draw
 from mplug.tasks.groups import parameter_groups
 from mplug.tasks.means import global_mean, over_processes, summarise
@@ -261,12 +261,7 @@ class Pretraining(nn.Module):
             )
         everyone = batch.ids.shape[0] * self.processes.world
         if remember:
-            self.queue.push(
-                bank.images[:everyone],
-                bank.texts[:everyone],
-                image_ids=bank.image_ids[:everyone],
-                caption_ids=bank.caption_ids[:everyone],
-            )
+            self._extend_queue(bank, everyone)
         logs["itc_blind"] = contrastive.blind_loss((bank.image_ids != momentum.NO_ID).sum())
         logs["itc_accuracy"] = contrastive.accuracy(image_to_text.detach(), bank.positive)
         logs["temperature"] = model.temperature.detach().clone()  # the update changes it in place
@@ -276,6 +271,16 @@ class Pretraining(nn.Module):
             text_to_image[:, :everyone],
             bank.positive[:, :everyone],
         ), loss
+
+    def _extend_queue(self, bank: Bank, everyone: int) -> None:
+        """Keep what the bank holds of the global batch, which comes first."""
+        new = slice(everyone)
+        self.queue.push(
+            bank.images[new],
+            bank.texts[new],
+            image_ids=bank.image_ids[new],
+            caption_ids=bank.caption_ids[new],
+        )
 
     def _match(
         self,

@@ -171,7 +171,11 @@ def make_task(
     validation: Callable[[], Sequence[Batch]],
     processes: Processes,
 ) -> Pretraining | Captioning:
-    """The task that the run names."""
+    """The task that the run names.
+
+    Raises:
+        ConfigError: at some step no objective is on.
+    """
     if config.task == "caption":
         return Captioning(
             model,
@@ -180,7 +184,7 @@ def make_task(
             processes=processes,
             validation=validation,
         )
-    return Pretraining(
+    task = Pretraining(
         model,
         objectives=config.objectives,
         optim=config.optim,
@@ -190,6 +194,17 @@ def make_task(
         processes=processes,
         validation=validation,
     )
+    _require_work(task, steps=config.optim.steps)
+    return task
+
+
+def _require_work(task: Pretraining, *, steps: int) -> None:
+    idle = next((step for step in range(steps) if not task.active(step)), None)
+    if idle is not None:
+        raise ConfigError(
+            f"objectives: none is on at step {idle}; let one have a weight above 0, every = 1 and "
+            "start = 0"
+        )
 
 
 def validation_batches(
