@@ -43,13 +43,13 @@ def demo_pretrain() -> RunConfig:
             tags=Term(),
             queue_size=0,
             momentum=0.97,
-            distillation_ramp_steps=600,
-            hard_negatives_ramp_steps=600,
+            distillation_ramp_steps=500,
+            hard_negatives_ramp_steps=500,
             mask_share=0.4,
             empty_prefix_share=0.5,
         ),
         optim=OptimConfig(
-            steps=700,
+            steps=600,
             batch_size=64,
             lr=2e-3,
             warmup_steps=60,
@@ -57,7 +57,7 @@ def demo_pretrain() -> RunConfig:
             betas=(0.9, 0.98),
             final_lr_share=0.02,
         ),
-        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
+        train=TrainConfig(blind_every=100, evaluate_every=300, save_every=300),
     )
 
 
