@@ -18,7 +18,12 @@ from mplug.interfaces import cli
 from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# A model's card tells how to use that model, wherever it is, which is not here.
+PAGES = sorted(
+    page
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if not page.name.endswith("-card.md")
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 MINUTES = ("train", "demo")  # these are parsed to the last word, and not run

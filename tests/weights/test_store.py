@@ -258,7 +258,10 @@ def test_a_hub_that_cannot_be_reached_is_explained() -> None:
 
 
 @pytest.mark.parametrize("name", ["runs/demo", "/a/folder", "model", "a/b/c", "../model"])
-def test_names_of_folders_are_never_asked_for_on_the_hub(name: str) -> None:
+def test_names_of_folders_are_never_asked_for_on_the_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there is no such folder
     assert not hub.is_hub_id(name)
     with pytest.raises(CheckpointError, match="no such folder"):
         load_pretrained(name)

@@ -17,6 +17,9 @@ from torch.distributed.rendezvous import rendezvous
 
 from mplug.errors import ConfigError, MPlugError, TrainingError
 
+LAST_TO_LEAVE_SECONDS = 1.0
+"""The main process holds the store through which the others part; they must have done so first."""
+
 Result = TypeVar("Result")
 ROLL_CALL_SECONDS = 5.0
 """How long those who are left wait for each of the others, after a collective has failed."""
@@ -110,6 +113,8 @@ class Processes:
             `error` in the main process, SystemExit with its exit code in the others.
         """
         if self.main:
+            if self.world > 1:
+                time.sleep(LAST_TO_LEAVE_SECONDS)
             raise error
         raise SystemExit(error.exit_code)
 
