@@ -1,6 +1,7 @@
 """The same code in one process or many: who we are, sums, gathers, sections for one process."""
 
 import os
+import time
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
