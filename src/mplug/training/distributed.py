@@ -1,8 +1,8 @@
 """The same code in one process or many: who we are, sums, gathers, sections for one process."""
 
 import os
-import time
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
