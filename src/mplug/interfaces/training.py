@@ -63,6 +63,8 @@ def run_training(
         stored = json.loads(dump_json(config))
         with open_run(run_dir, config=stored, processes=joined, fresh=fresh) as run:
             _train(config, run=run, processes=joined, overfit=overfit)
+            if not joined.main:
+                _leave_quietly()
 
 
 def overfitting(config: RunConfig) -> RunConfig:
@@ -79,6 +81,16 @@ def overfitting(config: RunConfig) -> RunConfig:
             "objectives.label_smoothing": 0.0,
         },
     )
+
+
+def _leave_quietly() -> None:
+    """End a helping process whose work is done, without taking its process group apart.
+
+    Now and then a thread of the group outlives it there, and ends a finished run with an abort.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _launch(
