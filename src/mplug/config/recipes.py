@@ -49,7 +49,7 @@ def demo_pretrain() -> RunConfig:
             empty_prefix_share=0.5,
         ),
         optim=OptimConfig(
-            steps=600,
+            steps=700,
             batch_size=64,
             lr=2e-3,
             warmup_steps=60,
@@ -57,7 +57,7 @@ def demo_pretrain() -> RunConfig:
             betas=(0.9, 0.98),
             final_lr_share=0.02,
         ),
-        train=TrainConfig(blind_every=100, evaluate_every=300, save_every=300),
+        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
     )
 
 
