@@ -1,0 +1,89 @@
+"""Caption tokens as the official COCO caption scorer makes them, without Java.
+
+The scorer runs Stanford's PTB tokenizer 3.4.1 with `-preserveLines -lowerCase`, a caption a line,
+and then drops 17 tokens of punctuation. What a token is, `ptb_rules` says.
+"""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from mplug.metrics.ptb_rules import RULES, Rule, W
+
+PTB_TOKENISER = "ptb-3.4.1"
+
+# In upper case, so that "-lrb-" stays: the text is in lower case by then.
+DROPPED = frozenset(
+    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-"]
+    + [".", "?", "!", ",", ":", "-", "--", "...", ";"]
+)
+CUT_IN_TWO = frozenset({"cannot", "gonna", "wanna", "gotta", "lemme", "gimme"})
+
+# Most words of captions: no rule makes anything longer of letters before a blank.
+_PLAIN = re.compile(r"[A-Za-z]+(?=\s|,\s)")
+_LINE_END = "\n\n"  # some rules look at two characters behind a token
+
+
+class Found(NamedTuple):
+    """A token, and how much of the text it takes."""
+
+    token: str
+    length: int
+
+
+def ptb_tokens(caption: str) -> list[str]:
+    """The tokens that the official caption metrics count.
+
+    One case differs: a line break of any kind inside a caption is a blank here, while the official
+    program takes all but the line feed for the end of the caption. A token may hold an unbreakable
+    blank ("1\\xa01/2").
+    """
+    text = caption + _LINE_END
+    tokens: list[str] = []
+    position = 0
+    while position < len(caption):
+        found = _plain_word(text, position) or longest_match(text, position)
+        if found.token and found.token not in DROPPED:
+            tokens.append(found.token)
+        position += found.length
+    return tokens
+
+
+def longest_match(text: str, position: int) -> Found:
+    """The token that begins at a place of a text; "" where none does."""
+    longest = position
+    best: tuple[Rule, str] | None = None
+    for rule, pattern in _rules(_kind(text[position])):
+        match = pattern.match(text, position)
+        if match and match.end() > longest:
+            longest = match.end()
+            best = rule, match[match.lastindex or 0]
+    if best is None:
+        return Found("", 1)
+    rule, matched = best
+    return Found(rule.write(matched), len(matched))
+
+
+def _plain_word(text: str, position: int) -> Found | None:
+    plain = _PLAIN.match(text, position)
+    if plain is None or (word := plain[0].lower()) in CUT_IN_TWO:
+        return None
+    return Found(word, len(word))
+
+
+def _kind(character: str) -> str:
+    """As `Rule.begins` names it."""
+    if "0" <= character <= "9":
+        return "1"
+    return "a" if _letter().match(character) else "."
+
+
+@cache
+def _letter() -> re.Pattern[str]:
+    return re.compile(f"[{W}]")
+
+
+@cache
+def _rules(kind: str) -> list[tuple[Rule, re.Pattern[str]]]:
+    """Compiled when first asked for: it takes longer than all else that a command imports."""
+    return [(rule, re.compile(rule.pattern)) for rule in RULES if kind in rule.begins]
