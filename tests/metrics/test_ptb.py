@@ -1,4 +1,4 @@
-"""Caption tokens: the official tokenizer's on golden captions, its habits by name, what must hold."""
+"""Caption tokens: the official ones on golden captions, the habits by name, what must hold."""
 
 import json
 from pathlib import Path

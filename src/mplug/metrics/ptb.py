@@ -34,8 +34,10 @@ class Found(NamedTuple):
 def ptb_tokens(caption: str) -> list[str]:
     """The tokens that the official caption metrics count.
 
-    One case differs: a line break of any kind inside a caption is a blank here, while the official
-    program takes all but the line feed for the end of the caption. A token may hold an unbreakable
+    The official program reads captions as the lines of one file. So two cases differ: it takes a
+    line break inside a caption, other than the line feed, for the end of the caption (here a
+    blank); and a caption that ends in "x." or "no." may lose or gain that full stop to the way
+    the next caption begins (here every caption stands alone). A token may hold an unbreakable
     blank ("1\\xa01/2").
     """
     text = caption + _LINE_END
