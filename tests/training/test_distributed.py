@@ -159,7 +159,7 @@ def test_a_signal_to_one_process_saves_and_ends_both(tmp_path: Path) -> None:
     assert len(resumed.losses) == STEPS - 6
 
 
-@pytest.mark.slow  # alone it passes; behind the whole suite process 1 was seen to hang while leaving
+@pytest.mark.slow  # behind the whole suite process 1 was seen to hang while leaving
 def test_a_bad_number_in_one_process_ends_both_before_the_update(tmp_path: Path) -> None:
     running = start_world(2, train_with_fault, tmp_path, "bad number", 1)
     assert codes(running) == [5, 5]
