@@ -1,6 +1,7 @@
 """The same code in one process or many: who we are, sums, gathers, sections for one process."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -111,13 +112,16 @@ class Processes:
         """End every process over what all of them know; the main one alone has the message.
 
         Raises:
-            `error` in the main process, SystemExit with its exit code in the others.
+            `error` in the main process; the others end at once, with its exit code.
         """
         if self.main:
             if self.world > 1:
                 time.sleep(LAST_TO_LEAVE_SECONDS)
             raise error
-        raise SystemExit(error.exit_code)
+        # Taking the process group apart here was seen to hang now and then.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(error.exit_code)
 
     def on_main(self, section: Callable[[], Result]) -> Result | None:
         """Run `section` in the main process alone, the others waiting for it.
