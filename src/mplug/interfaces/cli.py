@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": Entry("commands_evaluate:evaluate", "Measure a run on held-out scenes."),
     "recipes": Entry("commands_train:recipes", "List, show or copy the recipes."),
     "data": Entry("commands_data:data", "Check your records, or make some to try."),
+    "metrics": Entry("commands_metrics:metrics", "Score captions or answers in official files."),
     "caption": Entry("commands_use:caption", "Describe pictures."),
     "search": Entry("commands_use:search", "Find a folder's pictures that fit a text."),
     "rank": Entry("commands_use:rank", "Order texts by how well they fit a picture."),

@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from mplug.metrics.ptb_rules import RULES, Rule, W
+from mplug.metrics.ptb_rules import ABBREVIATED, RULES, Rule, W
 
 PTB_TOKENISER = "ptb-3.4.1"
 
@@ -19,8 +19,10 @@ DROPPED = frozenset(
 )
 CUT_IN_TWO = frozenset({"cannot", "gonna", "wanna", "gotta", "lemme", "gimme"})
 
-# Most words of captions: no rule makes anything longer of letters before a blank.
-_PLAIN = re.compile(r"[A-Za-z]+(?=\s|,\s)")
+# Most words of captions, with the punctuation and blanks that are dropped behind them: no rule
+# makes anything longer of letters, but for the words below.
+_PLAIN = re.compile(r"(?:([A-Za-z]{2,})[.,]?|([A-Za-z]))\s+")
+_NOT_PLAIN = CUT_IN_TWO | ABBREVIATED
 _LINE_END = "\n\n"  # some rules look at two characters behind a token
 
 
@@ -68,9 +70,9 @@ def longest_match(text: str, position: int) -> Found:
 
 def _plain_word(text: str, position: int) -> Found | None:
     plain = _PLAIN.match(text, position)
-    if plain is None or (word := plain[0].lower()) in CUT_IN_TWO:
+    if plain is None or (word := plain[plain.lastindex or 0].lower()) in _NOT_PLAIN:
         return None
-    return Found(word, len(word))
+    return Found(word, plain.end() - position)
 
 
 def _kind(character: str) -> str:

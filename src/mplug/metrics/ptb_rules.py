@@ -32,6 +32,10 @@ A About According Additionally After An As At But Earlier He Her Here However If
 More Now Once One Other Our She Since So Some Such That The Their Then There These They This We
 What When While Yet You
 """
+ABBREVIATED = frozenset(
+    f"{ABBREVIATIONS} {CLOSING_ABBREVIATIONS} {CAPITALISED_ABBREVIATIONS} {NUMBERED_ABBREVIATIONS} "
+    "mfg mtg pte ptes pty ptys ppte pptes ppty pptys".split()
+)
 FILE_ENDINGS = """
 bat bmp c cgi cpp dll doc docx exe gif gz h htm html jar java jpeg jpg mov pdf php pl png ppt ps py
 sql tar txt wav x xml zip

@@ -48,3 +48,29 @@ def object_signature(metric: str, *, split: str, scenes: int, names: int) -> Sig
     """The signature of an object precision, recall or F1 over a list of known names."""
     settings = {"average": "micro", "match": "longest_name"}
     return Signature(metric, split, {"scenes": scenes, "names": names}, settings)
+
+
+def caption_signature(
+    metric: str,
+    *,
+    split: str,
+    images: int,
+    references: int,
+    tokeniser: str,
+    settings: dict[str, str],
+) -> Signature:
+    """The signature of a caption metric; `settings` are the choices that are its own."""
+    counts = {"images": images, "references": references}
+    return Signature(metric, split, counts, {"tokeniser": tokeniser, **settings})
+
+
+def vqa_signature(
+    *, split: str, questions: int, answers: int, kind: dict[str, str] | None = None
+) -> Signature:
+    """The signature of an accuracy from `mplug.metrics.vqa`, over so many people's answers.
+
+    `kind` says which questions alone were counted, such as `{"answer_type": "number"}`.
+    """
+    counts = {"questions": questions, "answers": answers}
+    settings = {**(kind or {}), "normalisation": "vqa_v2", "score": "others/3"}
+    return Signature("vqa_accuracy", split, counts, settings)
