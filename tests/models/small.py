@@ -7,6 +7,7 @@ from mplug.config.schema import (
     DecoderConfig,
     FusionConfig,
     MPlugConfig,
+    Skill,
     TextConfig,
     VisionConfig,
 )
@@ -18,7 +19,11 @@ VOCABULARY = 41
 
 
 def small_config(
-    *, connected_at: tuple[int, ...] = (1,), image_update: str = "replace", vision_dim: int = 14
+    *,
+    connected_at: tuple[int, ...] = (1,),
+    image_update: str = "replace",
+    vision_dim: int = 14,
+    skills: tuple[Skill, ...] = (),
 ) -> MPlugConfig:
     return MPlugConfig(
         vision=VisionConfig(
@@ -43,6 +48,7 @@ def small_config(
         ),
         decoder=DecoderConfig(num_layers=3),
         embed_dim=7,
+        skills=skills,
     )
 
 

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+Skill = Literal["caption", "answer", "ground", "compare", "entail"]
+
 
 class Frozen(BaseModel):
     """Immutable settings; a field that does not exist is an error, never ignored."""
@@ -96,6 +98,17 @@ class MPlugConfig(Frozen):
     embed_dim: PositiveInt = 256
     image_pooling: Literal["class", "max"] = "class"
     temperature: float = Field(default=0.07, gt=0)
+    skills: tuple[Skill, ...] = ()  # what the model was fine-tuned for; some bring parts along
+
+    @model_validator(mode="after")
+    def _images_differ(self) -> Self:
+        layers = set(range(self.fusion.num_layers))
+        if "compare" in self.skills and layers == set(self.fusion.connected_at):
+            raise ValueError(
+                "comparing images needs a fusion layer that is not in connected_at: a connected "
+                "layer cannot tell the first image from the second"
+            )
+        return self
 
 
 class GenerationConfig(Frozen):

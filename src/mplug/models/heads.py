@@ -39,6 +39,22 @@ class LanguageModelHead(nn.Module):
         return F.linear(self.norm(F.gelu(self.transform(states))), words, self.bias)
 
 
+class ClassHead(nn.Module):
+    """Tells classes apart by a sequence's first token: two layers, ReLU between (ALBEF's)."""
+
+    def __init__(self, dim: int, *, classes: int) -> None:
+        super().__init__()
+        self.transform = nn.Linear(dim, dim)
+        self.output = nn.Linear(dim, classes)
+
+    def forward(
+        self, states: Float[Tensor, "batch words dim"]
+    ) -> Float[Tensor, "batch num_classes"]:
+        """Logits of every class."""
+        logits: Tensor = self.output(F.relu(self.transform(states[:, 0])))
+        return logits
+
+
 class ClassPooling(nn.Module):
     """An image is its class token."""
 

@@ -14,10 +14,17 @@ from torch import Tensor, nn
 
 from mplug.config.schema import MPlugConfig
 from mplug.models.decoder import TextDecoder
-from mplug.models.heads import ClassPooling, LanguageModelHead, MaxPooling, VisualProjection
+from mplug.models.heads import (
+    ClassHead,
+    ClassPooling,
+    LanguageModelHead,
+    MaxPooling,
+    VisualProjection,
+)
 from mplug.models.text import TextEncoder
 from mplug.models.vision import VisionTransformer
 from mplug.nn.fusion import FusionLayer, skip_connected
+from mplug.nn.pair_fusion import SecondImage
 
 Image = Float[Tensor, "batch patches dim"]
 Text = Float[Tensor, "batch words dim"]
@@ -73,6 +80,28 @@ class MPlug(nn.Module):
         spread = CONVOLVED_POSITION_STD if convolved else NEW_WEIGHT_STD
         nn.init.normal_(self.vision.positions, std=spread)
 
+        self.second_image: SecondImage | None = None
+        self.compare_head: ClassHead | None = None
+        self.entail_head: ClassHead | None = None
+        self.add_parts()
+
+    def add_parts(self) -> None:
+        """New parts for those of the config's skills that still lack theirs.
+
+        They come last, so that all else is the same for the same seed. To teach a model more, use
+        `models.skills.with_skills`, which leaves the old one as it was.
+        """
+        dim = self.config.text.hidden_size
+        if "compare" in self.config.skills and self.compare_head is None:
+            self.second_image = SecondImage(self.fusion)
+            self.compare_head = self._new_head(dim, classes=2)
+        if "entail" in self.config.skills and self.entail_head is None:
+            self.entail_head = self._new_head(dim, classes=3)
+
+    def _new_head(self, dim: int, *, classes: int) -> ClassHead:
+        """With BERT's weights, where this model is."""
+        return ClassHead(dim, classes=classes).apply(_initialise).to(self.temperature)
+
     def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Image:
         """The class token and the patches, at the text's width."""
         encoded: Tensor = self.visual_projection(self.vision(pixels))
@@ -119,6 +148,31 @@ class MPlug(nn.Module):
     def match(self, text: Text) -> Float[Tensor, "batch 2"]:
         """Whether fused text and image belong together: logits of no (0) and yes (1)."""
         logits: Tensor = self.itm_head(text[:, 0])
+        return logits
+
+    def compare(
+        self, text: Text, first: Image, second: Image, text_mask: TextMask
+    ) -> Float[Tensor, "batch 2"]:
+        """Whether a statement holds of two images: logits of false (0) and true (1).
+
+        Raises:
+            ValueError: the config's skills do not name "compare".
+        """
+        if self.second_image is None or self.compare_head is None:
+            raise ValueError(f'skills {self.config.skills} do not name "compare"')
+        fused = self.second_image(self.fusion, text, first, second, text_mask)
+        logits: Tensor = self.compare_head(fused)
+        return logits
+
+    def entail(self, text: Text) -> Float[Tensor, "batch 3"]:
+        """Whether fused text and image contradict (0), leave it open (1) or entail (2): logits.
+
+        Raises:
+            ValueError: the config's skills do not name "entail".
+        """
+        if self.entail_head is None:
+            raise ValueError(f'skills {self.config.skills} do not name "entail"')
+        logits: Tensor = self.entail_head(text)
         return logits
 
     def masked_word_logits(
