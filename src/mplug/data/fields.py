@@ -182,6 +182,7 @@ FIELDS: dict[str, Callable[[object], Any]] = {
     "image": paths,
     "video": path,
     "image_id": name,
+    "id": name,
     "caption": texts,
     "question": text,
     "answers": answers,

@@ -5,11 +5,11 @@ drawn (SVG). The number of pixels is checked from the header, before anything is
 """
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -28,6 +28,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)  # turns that swap width and height
 # How a file begins, for those that are not pictures, or not of a kind that is opened.
 FOREIGN_BEGINNINGS = (
     (b"<!doctype html", "an HTML page, not an image"),
@@ -43,6 +44,8 @@ FOREIGN_BEGINNINGS = (
 )
 IMAGE_BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 BEGINNING = 512  # bytes
+
+Value = TypeVar("Value")
 
 
 class ImageError(DataError):
@@ -82,11 +85,35 @@ def load_image(
     if isinstance(source, bytes):
         return _decode(BytesIO(source), name=name or "the image", max_pixels=max_pixels)
     path = Path(source)
+    return _read(
+        path, lambda file, name: _decode(file, name=name, max_pixels=max_pixels), name=name
+    )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture as `load_image` gives it, from the file's header alone.
+
+    Raises:
+        ImageError: names the picture, and says what is wrong with it.
+    """
+    return _read(path, _size, name=None)
+
+
+def _size(file: IO[bytes], name: str) -> tuple[int, int]:
+    beginning = file.read(BEGINNING)
+    file.seek(0)
+    with _named_errors(name, beginning), Image.open(file, formats=FORMATS) as image:
+        _check_pixels(image.size, MAX_PIXELS)
+        width, height = image.size
+        return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
+
+
+def _read(path: Path, use: Callable[[IO[bytes], str], Value], *, name: str | None) -> Value:
     name = name or str(path)
     try:
         if stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             with path.open("rb") as file:
-                return _decode(file, name=name, max_pixels=max_pixels)
+                return use(file, name)
     except FileNotFoundError as error:
         raise ImageError(name, "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

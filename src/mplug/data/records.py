@@ -51,6 +51,7 @@ class Record:
     image: str | tuple[str, ...] | None = None
     video: str | None = None
     image_id: str | None = None
+    id: str | None = None
     caption: tuple[str, ...] = ()
     question: str | None = None
     answers: tuple[Answer, ...] = ()
