@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mplug.metrics.baselines import (
+    AnswersByQuestion,
+    CentreBox,
     PixelNeighbours,
     WordOverlap,
     chance_recall,
@@ -73,6 +75,25 @@ def test_the_commonest_caption_wins_and_the_alphabet_breaks_ties() -> None:
     assert most_frequent(["b", "a"]) == "a"
 
 
+def test_a_known_question_has_its_own_commonest_answer_and_others_the_majority() -> None:
+    blind = AnswersByQuestion.of(
+        [
+            ("What colour is it?", {"red": 0.7, "pink": 0.3}),
+            ("what  colour is it?", {"pink": 0.6}),
+            ("Is it red?", {"yes": 1.0}),
+            ("Is it blue?", {"yes": 1.0}),
+        ]
+    )
+    assert blind.answer("WHAT colour is it?") == "pink"  # 0.9 against 0.7
+    assert blind.answer("How many?") == blind.majority == "yes"
+
+
+def test_the_centre_box_has_the_median_size_of_true_boxes() -> None:
+    centre = CentreBox.of([[0, 0, 0.2, 0.5], [0.1, 0.1, 0.5, 0.7], [0, 0, 0.9, 0.9]])
+    assert (centre.width, centre.height) == pytest.approx((0.4, 0.6))
+    assert centre.box(width=100, height=50) == pytest.approx([30, 10, 70, 40])
+
+
 def test_random_captions_depend_on_the_seed_alone() -> None:
     drawn = random_captions(["a", "b", "c"], count=5, seed=0)
     assert drawn == random_captions(["a", "b", "c"], count=5, seed=0)
@@ -92,7 +113,11 @@ def test_wrong_input_is_named() -> None:
         PixelNeighbours.of([])
     with pytest.raises(ValueError, match="at least one caption"):
         WordOverlap.of([])
-    with pytest.raises(ValueError, match="at least one caption"):
+    with pytest.raises(ValueError, match="at least one value"):
         most_frequent([])
+    with pytest.raises(ValueError, match="at least one answered question"):
+        AnswersByQuestion.of([("what is it?", {})])
+    with pytest.raises(ValueError, match=r"not \[0\]"):
+        CentreBox.of([])
     with pytest.raises(ValueError, match="3 right items in a gallery of 2"):
         chance_recall(gallery=2, k=1, right=3)

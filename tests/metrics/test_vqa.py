@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mplug.metrics.vqa import Question, answer_accuracy, normalised, vqa_accuracy
+from mplug.metrics.vqa import (
+    Question,
+    answer_accuracy,
+    exact_accuracy,
+    normalised,
+    vqa_accuracy,
+)
 
 GOLDEN: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "golden" / "vqa" / "vqa.json").read_text(encoding="utf-8")
@@ -116,3 +122,9 @@ def test_normalised_text_is_lower_case_words_with_single_blanks(text: str) -> No
     result = normalised(text)
     assert result == " ".join(result.split())
     assert not {"a", "an", "the"} & set(result.split())
+
+
+def test_one_answer_a_question_is_matched_letter_for_letter() -> None:
+    found = exact_accuracy(["onion", " onion\n", "Onion", "a"], ["onion", "onion", "onion", "b"])
+    assert found.per_item.tolist() == [1, 1, 0, 0]
+    assert found.value == 1 / 2

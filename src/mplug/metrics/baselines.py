@@ -1,11 +1,11 @@
-"""What can be had without learning to see: pixel neighbours, the commonest caption, chance.
+"""What can be had without learning to see: pixel neighbours, the commonest answer, chance.
 
 A model's figure means something only beside these.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,16 +101,77 @@ class WordOverlap:
         return rows / np.where(lengths > 0, lengths, 1.0)
 
 
-def most_frequent(captions: Sequence[str]) -> str:
-    """The commonest caption; of equals, the first in the alphabet.
+def most_frequent(values: Sequence[str]) -> str:
+    """The commonest caption, answer or label; of equals, the first in the alphabet.
 
     Raises:
         ValueError: there is none.
     """
-    if not captions:
-        raise ValueError("the most frequent caption needs at least one caption")
-    counts = Counter(captions)
-    return min(counts, key=lambda caption: (-counts[caption], caption))
+    if not values:
+        raise ValueError("what is most frequent takes at least one value")
+    return heaviest(Counter(values))
+
+
+def heaviest(weights: Mapping[str, int | float]) -> str:
+    """The value of the largest weight; of equals, the first in the alphabet."""
+    return min(weights, key=lambda value: (-weights[value], value))
+
+
+@dataclass(frozen=True)
+class AnswersByQuestion:
+    """Answers without looking: the commonest answer to the same question, else to any question."""
+
+    answers: dict[str, str]  # by the question's words
+    majority: str
+
+    @classmethod
+    def of(cls, asked: Iterable[tuple[str, Mapping[str, int | float]]]) -> "AnswersByQuestion":
+        """Learn from training questions, each with its answers and their weights.
+
+        Raises:
+            ValueError: there is none.
+        """
+        overall: dict[str, float] = {}
+        by_question: dict[str, dict[str, float]] = {}
+        for question, answers in asked:
+            known = by_question.setdefault(_same(question), {})
+            for answer, weight in answers.items():
+                known[answer] = known.get(answer, 0.0) + weight
+                overall[answer] = overall.get(answer, 0.0) + weight
+        if not overall:
+            raise ValueError("the commonest answers need at least one answered question")
+        chosen = {question: heaviest(known) for question, known in by_question.items() if known}
+        return cls(chosen, heaviest(overall))
+
+    def answer(self, question: str) -> str:
+        """The commonest training answer to this question, in any case and with any blanks."""
+        return self.answers.get(_same(question), self.majority)
+
+
+@dataclass(frozen=True)
+class CentreBox:
+    """A box in the middle of every picture, of the size that true boxes have in the median."""
+
+    width: float  # as a share of the picture's
+    height: float
+
+    @classmethod
+    def of(cls, boxes: npt.ArrayLike) -> "CentreBox":
+        """Learn from training boxes x0, y0, x1, y1 as shares of the picture's sides [boxes, 4].
+
+        Raises:
+            ValueError: there is no box, or they are not [boxes, 4].
+        """
+        known = np.asarray(boxes, dtype=np.float64)
+        if known.ndim != 2 or known.shape[1] != 4 or not len(known):
+            raise ValueError(f"boxes must be [boxes, 4] with a box, not {list(known.shape)}")
+        width, height = np.median(known[:, 2:] - known[:, :2], axis=0)
+        return cls(float(width), float(height))
+
+    def box(self, *, width: int | float = 1, height: int | float = 1) -> Floats:
+        """The box x0, y0, x1, y1 [4] in a picture of this size."""
+        half = np.array([self.width, self.height]) / 2.0
+        return np.concatenate([0.5 - half, 0.5 + half]) * [width, height, width, height]
 
 
 def random_captions(captions: Sequence[str], *, count: int, seed: int) -> list[str]:
@@ -129,6 +190,11 @@ def chance_recall(*, gallery: int, k: int, right: int = 1) -> float:
         raise ValueError(f"{right} right items in a gallery of {gallery}")
     places = min(k, gallery)
     return 1.0 - math.comb(gallery - right, places) / math.comb(gallery, places)
+
+
+def _same(question: str) -> str:
+    """Equal for questions that read the same."""
+    return " ".join(question.lower().split())
 
 
 def _small(picture: Picture) -> Floats:

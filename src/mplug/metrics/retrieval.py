@@ -96,6 +96,16 @@ def ranks(graded: npt.ArrayLike, right: Flags) -> Floats:
     return ahead + (tied_wrong + tied_right + 1) / (tied_right + 1)
 
 
+def recall(graded: npt.ArrayLike, right: Flags, *, k: int) -> float:
+    """The share of queries that have a right item among their first k; see `hits`."""
+    return float(hits(graded, right, k=k).mean())
+
+
+def median_rank(graded: npt.ArrayLike, right: Flags) -> float:
+    """The median over queries of the place, from 1, of the best right item; see `ranks`."""
+    return float(np.median(ranks(graded, right)))
+
+
 def retrieval_scores(
     image_to_text: npt.ArrayLike,
     *,
@@ -119,8 +129,8 @@ def retrieval_scores(
         ("text_to_image", by_text, right.T),
     ]:
         for k in at:
-            result[f"recall_at_{k}_{way}"] = float(hits(graded, truth, k=k).mean())
-        result[f"median_rank_{way}"] = float(np.median(ranks(graded, truth)))
+            result[f"recall_at_{k}_{way}"] = recall(graded, truth, k=k)
+        result[f"median_rank_{way}"] = median_rank(graded, truth)
     return result
 
 

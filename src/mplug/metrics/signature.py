@@ -44,6 +44,29 @@ def cider_signature(
     return Signature("cider_d", split, {"images": images, "references": references}, settings)
 
 
+def accuracy_signature(
+    metric: str, *, split: str, counts: dict[str, int], settings: dict[str, str] | None = None
+) -> Signature:
+    """The signature of a share of right answers: video QA, NLVR2, entailment.
+
+    `counts` names what was counted, such as `{"questions": 900}`.
+    """
+    return Signature(metric, split, counts, {"match": "exact", **(settings or {})})
+
+
+def consistency_signature(*, split: str, pairs: int, statements: int) -> Signature:
+    """The signature of NLVR2's consistency: statements right for all of their pairs."""
+    counts = {"pairs": pairs, "statements": statements}
+    settings = {"group": "split-set-sentence"}
+    return accuracy_signature("consistency", split=split, counts=counts, settings=settings)
+
+
+def grounding_signature(*, split: str, phrases: int, threshold: float = 0.5) -> Signature:
+    """The signature of an accuracy from `mplug.metrics.grounding`."""
+    settings = {"found": f"iou>={threshold}", "true_box": "best"}
+    return Signature("grounding_accuracy", split, {"phrases": phrases}, settings)
+
+
 def object_signature(metric: str, *, split: str, scenes: int, names: int) -> Signature:
     """The signature of an object precision, recall or F1 over a list of known names."""
     settings = {"average": "micro", "match": "longest_name"}

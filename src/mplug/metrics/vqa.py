@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mplug.metrics.classification import Accuracy, accuracy
 from mplug.metrics.vqa_words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
 
 ENOUGH = 3  # people besides the one left out who must agree for a full score
@@ -73,6 +74,17 @@ def answer_accuracy(question: Question) -> float:
     with_match, without = min(1.0, (agreeing - 1) / ENOUGH), min(1.0, agreeing / ENOUGH)
     people = len(answers)
     return (agreeing * with_match + (people - agreeing) * without) / people
+
+
+def exact_accuracy(predictions: Sequence[str], answers: Sequence[str]) -> Accuracy:
+    """How often the prediction is the one answer, letter for letter but for outer blanks.
+
+    The measure of data sets with one answer a question, such as MSRVTT-QA and MSVD-QA.
+
+    Raises:
+        ValueError: there is no question, or the two lists differ in length.
+    """
+    return accuracy([stripped(each) for each in predictions], [stripped(each) for each in answers])
 
 
 def stripped(text: str) -> str:
