@@ -6,6 +6,7 @@ the rest, the same for all: looks the pictures up, clips boxes, checks, counts, 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,19 +48,28 @@ class Trouble:
         return f"{self.file}, {self.place}{field}: {self.reason}"
 
 
-Rows = Iterable[Row | Trouble]
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that is whole, and of no use, such as a report without pictures; counted by reason."""
+
+    reason: str
+
+
+Rows = Iterable[Row | Trouble | LeftOut]
 
 
 @dataclass(frozen=True)
 class Conversion:
     """A data set being read.
 
-    `published` says what each split should hold: counts named as in `write.COUNTED`. A key such as
-    "train+validation" that is no split itself stands for the sum over those.
+    `published` says what each split should hold: counts named as in `write.COUNTED`; a key such as
+    "train+validation" stands for the sum over those. `joined` names record files to write besides,
+    each made of the splits it lists.
     """
 
     rows: Rows
     published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Writes the pictures that the files themselves hold into a folder; paths are relative to it.
     unpack: Callable[[Path], None] | None = None
 
@@ -175,8 +185,8 @@ def split_name(value: object, known: Iterable[str]) -> str:
 def each(
     file: Path,
     placed: Iterable[tuple[str, Any]],
-    convert: Callable[[str, Mapping[str, Any]], Iterable[Row | Trouble]],
-) -> Iterator[Row | Trouble]:
+    convert: Callable[[str, Mapping[str, Any]], Rows],
+) -> Iterator[Row | Trouble | LeftOut]:
     """Convert each (place, object) of a file; one that raises `Broken` becomes a `Trouble`."""
     for place, row in placed:
         if not isinstance(row, dict):
@@ -186,6 +196,11 @@ def each(
             yield from convert(place, row)
         except Broken as broken:
             yield Trouble(str(file), place, broken.field, str(broken))
+
+
+def in_drawn_order(identities: Iterable[str], *, seed: int) -> list[str]:
+    """The same order for the same seed, whatever order they come in: the first n are a sample."""
+    return sorted(set(identities), key=lambda each: sha256(f"{seed}:{each}".encode()).digest())
 
 
 def from_corner(x: float, y: float, width: float, height: float) -> list[float]:

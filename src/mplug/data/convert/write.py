@@ -12,6 +12,7 @@ import json
 import os
 import posixpath
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
-from mplug.data.convert.common import Broken, Conversion, Row, Trouble
+from mplug.data.convert.common import Broken, Conversion, LeftOut, Row, Trouble
 from mplug.data.fields import FIELDS, Refused
 from mplug.data.media import ImageError, image_size
 from mplug.data.scenes.output import new_folder
@@ -62,6 +63,7 @@ class Report:
     missing_rows: int
     missing_pictures: int
     dropped_boxes: int  # without area inside their picture
+    left_out: Mapping[str, int]  # reason -> rows that are whole, but of no use
     trouble_rows: int
     troubles: tuple[Trouble, ...]  # the first of them
 
@@ -86,6 +88,8 @@ def write_conversion(
     """
     if images is None and conversion.unpack is None:
         raise DataError(f"{name}: its files hold no pictures: say where those are with --images")
+    if images is not None and conversion.unpack is not None:
+        raise DataError(f"{name}: its files hold the pictures: leave --images out")
     if images is not None and not images.is_dir():
         raise DataError(f"{images}: no such folder of pictures")
     with new_folder(folder) as unfinished, ExitStack() as files:
@@ -95,6 +99,7 @@ def write_conversion(
         writing = _Writing(unfinished, images or unfinished, Path(prefix).as_posix(), files)
         for row in conversion.rows:
             writing.add(row)
+        writing.join(conversion.joined)
         report = writing.report(name, folder, conversion.published)
         _judge(report, images, writing.first_missing, max_bad_share=max_bad_share)
         content = json.dumps(report.to_dict(), indent=1, ensure_ascii=False)
@@ -158,6 +163,7 @@ class _Writing:
         self.missing = self._open("missing.jsonl")
         self.bad = self._open("troubles.jsonl")
         self.missing_rows = self.trouble_rows = self.dropped_boxes = 0
+        self.left_out: Counter[str] = Counter()
         self.missing_pictures = _Seen()
         self.first_missing = ""
         self.troubles: list[Trouble] = []
@@ -167,8 +173,11 @@ class _Writing:
     def _open(self, name: str) -> IO[str]:
         return self.files.enter_context((self.folder / name).open("w", encoding="utf-8"))
 
-    def add(self, row: Row | Trouble) -> None:
+    def add(self, row: Row | Trouble | LeftOut) -> None:
         """Write a row to where it belongs: its split, the missing, or the troubles."""
+        if isinstance(row, LeftOut):
+            self.left_out[row.reason] += 1
+            return
         if isinstance(row, Row):
             try:
                 self._add(row)
@@ -185,30 +194,30 @@ class _Writing:
         for key, value in row.record.items():
             if key not in ("image", "video", "boxes"):
                 _check(key, value)
-        split = self.splits.get(row.split)
-        if row.id is not None and split is not None and not split.ids.is_new(row.id):
+        split = self._split(row.split)
+        if row.id is not None and not split.ids.is_new(row.id):
             raise Broken("id", f"{row.id} occurs twice in {row.split}")
-        located = {
-            key: self._locate(key, row.record[key], row.elsewhere)
-            for key in ("image", "video")
-            if key in row.record
-        }
-        record = {**row.record, **{key: value for key, value in located.items() if value}}
-        gone = [key for key, value in located.items() if value is None]
-        if not gone and "boxes" in record:
-            self._clip(row, record, located["image"])
-        if split is None:
-            split = self.splits[row.split] = _Split(self._open(f"{row.split}.jsonl"))
-            split.ids.is_new(row.id or "")
+        record = dict(row.record)
+        for key in ("image", "video"):
+            if key in record:
+                record[key] = self._locate(key, record[key], row.elsewhere)
+                if record[key] is None:
+                    _count(split, row.record)
+                    self._note_missing(row, row.record[key])
+                    return
+        if "boxes" in record:
+            record["boxes"] = self._clip(row, record["image"])
+        for key in ("image", "video"):
+            if key in record:
+                record[key] = self._relative(record[key])
         _count(split, row.record)
-        if gone:
-            self._note_missing(row, row.record[gone[0]])
-            return
-        for key in located:
-            record[key] = self._relative(located[key])
         split.written += 1
-        named = record if row.id is None else {"id": row.id, **record}
-        _write_line(split.file, named)
+        _write_line(split.file, record if row.id is None else {"id": row.id, **record})
+
+    def _split(self, name: str) -> "_Split":
+        if name not in self.splits:
+            self.splits[name] = _Split(self._open(f"{name}.jsonl"))
+        return self.splits[name]
 
     def _locate(self, key: str, given: Any, elsewhere: tuple[str, ...]) -> Any:
         """The name, or names, under which files are there; None when one is not.
@@ -239,7 +248,7 @@ class _Writing:
             return [self._relative(one) for one in name]
         return posixpath.normpath(posixpath.join(self.prefix, name))
 
-    def _clip(self, row: Row, record: dict[str, Any], image: str) -> None:
+    def _clip(self, row: Row, image: str) -> list[list[float]]:
         """Boxes cut to the picture, which must have the published size, once turned by EXIF."""
         try:
             width, height = self.size_of(image)
@@ -251,16 +260,17 @@ class _Writing:
                 f"{image} is {width} x {height} pixels, and published as "
                 f"{row.size[0]:g} x {row.size[1]:g}: its boxes cannot be trusted",
             )
+        boxes = row.record["boxes"]
         clipped = [
             [max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1)]
-            for x0, y0, x1, y1 in record["boxes"]
+            for x0, y0, x1, y1 in boxes
         ]
         kept = [box for box in clipped if box[0] < box[2] and box[1] < box[3]]
         self.dropped_boxes += len(clipped) - len(kept)
         if not kept:
-            raise Broken("boxes", f"no area inside the picture: {record['boxes']}")
+            raise Broken("boxes", f"no area inside the picture: {boxes}")
         _check("boxes", kept)
-        record["boxes"] = kept
+        return kept
 
     def _note_missing(self, row: Row, given: Any) -> None:
         names = given if isinstance(given, list) else [given]
@@ -270,6 +280,16 @@ class _Writing:
                 self.missing_pictures.is_new(name)
         self.missing_rows += 1
         _write_line(self.missing, {"split": row.split, "id": row.id, "image": given})
+
+    def join(self, joined: Mapping[str, tuple[str, ...]]) -> None:
+        """Write record files that are others put together."""
+        for name, parts in joined.items():
+            if all(part in self.splits for part in parts):
+                with (self.folder / f"{name}.jsonl").open("wb") as whole:
+                    for part in parts:
+                        self.splits[part].file.flush()
+                        with (self.folder / f"{part}.jsonl").open("rb") as file:
+                            shutil.copyfileobj(file, whole)
 
     def report(self, name: str, folder: Path, published: Mapping[str, Mapping[str, int]]) -> Report:
         found = {split: _counts(each) for split, each in self.splits.items()}
@@ -283,6 +303,7 @@ class _Writing:
             missing_rows=self.missing_rows,
             missing_pictures=len(self.missing_pictures),
             dropped_boxes=self.dropped_boxes,
+            left_out=dict(self.left_out),
             trouble_rows=self.trouble_rows,
             troubles=tuple(self.troubles),
         )
@@ -319,10 +340,11 @@ def _differences(
 ) -> list[Difference]:
     differences = []
     for split, counts in published.items():
-        parts = [split] if split in found else split.split("+")
-        here = [found[part] for part in parts if part in found]
+        parts = split.split("+")
+        if any(part not in found for part in parts):
+            continue  # that file was not given
         for what, expected in counts.items():
-            total = sum(each.get(what, 0) for each in here)
-            if here and total != expected:
+            total = sum(found[part].get(what, 0) for part in parts)
+            if total != expected:
                 differences.append(Difference(split, what, total, expected))
     return differences
