@@ -65,6 +65,15 @@ def test_the_fused_text_can_be_had_without_the_fused_image(model: MPlug) -> None
     assert_close(model.fuse_text(text, image, mask), model.fuse(text, image, mask)[1])
 
 
+def test_a_joint_memory_is_the_fused_image_then_the_fused_text(model: MPlug) -> None:
+    image, (ids, mask) = model.encode_image(pixels(2)), words(5, 3)
+    text = model.encode_text(ids, mask)
+    memory, memory_mask = model.joint_memory(text, image, mask)
+    assert_close(memory, torch.cat(model.fuse(text, image, mask), dim=1))
+    assert memory_mask is not None
+    assert memory_mask.tolist() == [[True] * PATCHES + row for row in mask.tolist()]
+
+
 def test_matching_depends_on_the_image(model: MPlug) -> None:
     ids, mask = words(5, 5)
     text = model.encode_text(ids[:1].expand(2, -1), mask)

@@ -24,6 +24,7 @@ from mplug.models.heads import (
 from mplug.models.text import TextEncoder
 from mplug.models.vision import VisionTransformer
 from mplug.nn.fusion import FusionLayer, skip_connected
+from mplug.nn.masks import join
 from mplug.nn.pair_fusion import SecondImage
 
 Image = Float[Tensor, "batch patches dim"]
@@ -136,6 +137,22 @@ class MPlug(nn.Module):
             text, image = layer(text, image, text_mask, image_mask)
         last = cast(FusionLayer, self.fusion[-1])
         return last.text_only(text, image, text_mask, image_mask)
+
+    def joint_memory(
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: Bool[Tensor, "batch patches"] | None = None,
+    ) -> tuple[Float[Tensor, "batch keys dim"], Bool[Tensor, "batch keys"] | None]:
+        """What a decoder reads to answer a text about an image: [image; text] fused, and its mask.
+
+        `text` are `encode_text`'s states, `image` those of `encode_image`.
+        """
+        lengths = (image.shape[1], text.shape[1])
+        mask = join(image_mask, text_mask, lengths=lengths, batch=len(text), device=text.device)
+        image, text = self.fuse(text, image, text_mask, image_mask)
+        return torch.cat([image, text], dim=1), mask
 
     def image_embedding(self, image: Image) -> Float[Tensor, "batch embed"]:
         """Unit vectors in the space shared with texts."""
