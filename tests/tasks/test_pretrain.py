@@ -25,6 +25,10 @@ TOUCHED = {
 }
 
 
+def part_name(key: str) -> str:
+    return key.removeprefix("model.").removeprefix("pairs.")
+
+
 def step(task: Pretraining, batch: Batch, number: int = 0) -> dict[str, float]:
     """Forward and backward; what is logged."""
     task.before_step(number)
@@ -34,7 +38,7 @@ def step(task: Pretraining, batch: Batch, number: int = 0) -> dict[str, float]:
 
 
 def losses(task: Pretraining, batch: Batch, number: int = 0) -> dict[str, Tensor]:
-    return task.losses(batch, number, names=little.ALL, part=0, remember=False)[0]
+    return task.pairs.losses(task.model, batch, number, names=little.ALL, part=0, remember=False)[0]
 
 
 # --- what runs ---
@@ -42,9 +46,8 @@ def losses(task: Pretraining, batch: Batch, number: int = 0) -> dict[str, Tensor
 
 def test_one_visual_pass_of_the_model_and_one_of_the_teacher_feed_everything() -> None:
     task, calls = little.pretraining(), Counter[str]()
-    for name in ("model", "teacher"):
-        encoder: nn.Module = getattr(task, name).vision
-        encoder.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    for name, model in (("model", task.model), ("teacher", task.pairs.teacher)):
+        model.vision.register_forward_hook(lambda *_, name=name: calls.update([name]))
     step(task, little.batch())
     assert calls == {"model": 1, "teacher": 1}
 
@@ -57,7 +60,7 @@ def test_no_part_ever_sees_the_same_tensors_twice() -> None:
         seen.update([f"{name} {shown}"])
 
     for name, module in task.named_modules():
-        if name.count(".") in (1, 2):
+        if part_name(name).removeprefix("teacher.").count(".") in (0, 1):
             module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs))
     step(task, little.batch())
     assert len(seen) > 20
@@ -78,12 +81,12 @@ def test_no_parameter_is_left_without_gradient() -> None:
 def test_each_objective_alone_trains_its_own_parts_and_all_of_them(name: str) -> None:
     task = little.pretraining(little.only(name))
     step(task, little.batch())
-    trained = [key.removeprefix("model.") for key in little.gradients(task)]
+    trained = [part_name(key) for key in little.gradients(task)]
     assert {key.split(".")[0] for key in trained} == TOUCHED[name]
     expected = [
-        key.removeprefix("model.")
+        part_name(key)
         for key, parameter in task.named_parameters()
-        if parameter.requires_grad and key.removeprefix("model.").split(".")[0] in TOUCHED[name]
+        if parameter.requires_grad and part_name(key).split(".")[0] in TOUCHED[name]
     ]
     assert trained == expected
 
@@ -95,28 +98,28 @@ def test_a_head_for_tags_exists_only_where_they_are_asked_for() -> None:
 
 def test_the_teacher_covers_what_its_targets_need_and_no_more() -> None:
     task = little.pretraining()
-    parts = {name.split(".")[0] for name, _ in task.teacher.named_parameters()}
+    parts = {name.split(".")[0] for name, _ in task.pairs.teacher.named_parameters()}
     assert parts == (TOUCHED["itc"] | TOUCHED["mlm"])
-    assert not any(parameter.requires_grad for parameter in task.teacher.parameters())
+    assert not any(parameter.requires_grad for parameter in task.pairs.teacher.parameters())
 
 
 def test_the_teacher_never_leaves_evaluation_mode() -> None:
     task = little.pretraining().train()
     assert task.model.training
-    assert not any(module.training for module in task.teacher.modules())
+    assert not any(module.training for module in task.pairs.teacher.modules())
     task.eval()
     assert not task.model.training
 
 
 def test_before_a_step_the_teacher_moves_towards_the_model() -> None:
     task = little.pretraining(little.objectives(momentum=0.9))
-    old = task.teacher.mlm_head.transform.weight.clone()
+    old = task.pairs.teacher.mlm_head.transform.weight.clone()
     with torch.no_grad():
         task.model.mlm_head.transform.weight.add_(1.0)
     task.before_step(1000)
-    assert_close(task.teacher.mlm_head.transform.weight, old + 0.1)
+    assert_close(task.pairs.teacher.mlm_head.transform.weight, old + 0.1)
     task.before_step(0)  # early on it moves faster
-    assert_close(task.teacher.mlm_head.transform.weight, old + 0.1 + 0.9 * 0.9)
+    assert_close(task.pairs.teacher.mlm_head.transform.weight, old + 0.1 + 0.9 * 0.9)
 
 
 def test_after_a_step_the_temperature_is_within_bounds() -> None:
@@ -133,7 +136,7 @@ def test_after_a_step_the_temperature_is_within_bounds() -> None:
 def test_objectives_count_at_their_own_steps() -> None:
     terms = {"itm": Term(every=2), "mlm": Term(every=3, offset=4), "prefix_lm": Term(start=3)}
     task = little.pretraining(little.only("itc", *terms, **terms))
-    assert [task.active(number)[1:] for number in range(5)] == [
+    assert [task.pairs.active(number)[1:] for number in range(5)] == [
         ("itm",),
         ("mlm",),
         ("itm",),
@@ -157,7 +160,7 @@ def test_the_loss_is_the_weighted_sum() -> None:
     terms = {name: Term(weight=weight) for name, weight in weights.items()}
     task = little.pretraining(little.objectives(**terms)).eval()
     batch = little.batch()
-    separate, _ = task.losses(batch, 0, names=little.ALL, part=0)
+    separate, _ = task.pairs.losses(task.model, batch, 0, names=little.ALL, part=0)
     task = little.pretraining(little.objectives(**terms)).eval()  # with its queue as it was
     total = sum(weights[name] * loss for name, loss in separate.items())
     assert_close(task(batch, 0).loss, total)
@@ -179,8 +182,8 @@ def test_what_is_logged_beside_a_blind_value_is_the_loss_without_the_teacher() -
     softened = little.pretraining(little.objectives(distillation=0.4)).eval()
     plain = little.pretraining(little.objectives(distillation=0.0)).eval()
     batch = little.batch()
-    losses, logs = softened.losses(batch, 0, names=little.ALL, part=0)
-    expected, _ = plain.losses(batch, 0, names=little.ALL, part=0)
+    losses, logs = softened.pairs.losses(softened.model, batch, 0, names=little.ALL, part=0)
+    expected, _ = plain.pairs.losses(plain.model, batch, 0, names=little.ALL, part=0)
     for name in ("itc", "mlm"):
         assert losses[name] != logs[name]
         assert_close(logs[name], expected[name].detach())
@@ -193,7 +196,7 @@ def test_candidates_are_the_batch_and_what_the_queue_has_taken() -> None:
     task = little.pretraining(little.only("itc"))
     blind = [step(task, little.batch(seed=number), number)["itc_blind"] for number in range(3)]
     assert blind == pytest.approx([math.log(count) for count in (5, 10, 12)])
-    assert task.queue.image_ids.sort().values.tolist() == [2003, 2004, *range(3000, 3005)]
+    assert task.pairs.queue.image_ids.sort().values.tolist() == [2003, 2004, *range(3000, 3005)]
 
 
 def test_measuring_neither_reads_nor_fills_the_queue() -> None:
@@ -323,7 +326,7 @@ def test_the_parts_of_a_step_and_the_steps_draw_differently() -> None:
 def test_blind_asks_for_the_same_words_of_blank_pictures() -> None:
     task, batch = little.pretraining().eval(), little.batch()
     blank = replace(batch, pixels=torch.zeros_like(batch.pixels))
-    logs = task.losses(blank, 5, names=little.ALL, part=0, remember=False)[1]
+    logs = task.pairs.losses(task.model, blank, 5, names=little.ALL, part=0, remember=False)[1]
     assert task.blind(batch, 5) == pytest.approx(
         {f"{name}_blind": float(logs[name]) for name in ("mlm", "prefix_lm")}
     )
@@ -351,7 +354,7 @@ def test_only_objectives_that_are_on_are_judged() -> None:
 def test_a_queue_of_no_length_is_no_queue() -> None:
     task = little.pretraining(little.only("itc", queue_size=0))
     assert step(task, little.batch())["itc_blind"] == pytest.approx(math.log(5))
-    assert momentum.NO_ID not in task.queue.image_ids
+    assert momentum.NO_ID not in task.pairs.queue.image_ids
 
 
 def test_recall_takes_the_same_caption_or_picture_for_as_right() -> None:

@@ -200,7 +200,11 @@ def test_a_runs_seed_decides_its_model_and_what_its_task_adds(
             processes=little.ALONE,
         )
         assert isinstance(task, Pretraining)
-        return [model.decoder.head.transform.weight, task.tagging.head.weight, task.queue.images]
+        return [
+            model.decoder.head.transform.weight,
+            task.pairs.tagging.head.weight,
+            task.pairs.queue.images,
+        ]
 
     same = [torch.equal(*pair) for pair in zip(made(3), made(3), strict=True)]
     other = [torch.equal(*pair) for pair in zip(made(3), made(4), strict=True)]

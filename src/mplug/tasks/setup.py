@@ -199,7 +199,7 @@ def make_task(
 
 
 def _require_work(task: Pretraining, *, steps: int) -> None:
-    idle = next((step for step in range(steps) if not task.active(step)), None)
+    idle = next((step for step in range(steps) if not task.pairs.active(step)), None)
     if idle is not None:
         raise ConfigError(
             f"objectives: none is on at step {idle}; let one have a weight above 0, every = 1 and "
