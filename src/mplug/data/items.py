@@ -43,11 +43,11 @@ class Item:
 
 @dataclass(frozen=True)
 class TaskExample:
-    """Pictures, everything asked of them by task, and the first one's pair with a caption."""
+    """Pictures, everything asked of them by task, and captions of the first of them."""
 
     images: tuple[np.ndarray, ...]  # each float32 [3, size, size], normalised
     items: Mapping[str, tuple[Item, ...]]
-    pair: Example | None = None
+    pairs: tuple[Example, ...] = ()  # of images[0], images[1], ... in this order, for retrieval
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -84,6 +84,7 @@ class TaskBatch:
     pixels: Float[Tensor, "pictures 3 height width"]
     items: Mapping[str, ItemBatch]
     pairs: Batch | None
+    pair_rows: Int[Tensor, "pairs"]  # each pair's picture
     skipped: tuple[Skipped, ...] = ()
 
     def to(self, device: torch.device | str) -> Self:
@@ -93,14 +94,12 @@ class TaskBatch:
             pixels=self.pixels.to(device, non_blocking=True),
             items={name: items.to(device) for name, items in self.items.items()},
             pairs=None if self.pairs is None else self.pairs.to(device),
+            pair_rows=self.pair_rows.to(device, non_blocking=True),
         )
 
 
 def collate_tasks(examples: Sequence[TaskExample], *, pad_id: int = 0) -> TaskBatch:
-    """Number all pictures in order and pad each task's texts; pictures of pairs are the first ones.
-
-    An example that has a pair must come with that picture in its first place.
-    """
+    """Number all pictures in order, and pad each task's texts."""
     names = dict.fromkeys(name for example in examples for name in example.items)
     starts = np.cumsum([0, *(len(example.images) for example in examples)])
     items = {
@@ -114,11 +113,17 @@ def collate_tasks(examples: Sequence[TaskExample], *, pad_id: int = 0) -> TaskBa
         )
         for name in names
     }
-    pairs = [example.pair for example in examples if example.pair is not None]
+    pairs = [pair for example in examples for pair in example.pairs]
+    pair_rows = [
+        int(start) + place
+        for example, start in zip(examples, starts, strict=False)
+        for place in range(len(example.pairs))
+    ]
     return TaskBatch(
         pixels=torch.from_numpy(np.stack([one for each in examples for one in each.images])),
         items=items,
         pairs=collate(pairs, pad_id=pad_id) if pairs else None,
+        pair_rows=torch.tensor(pair_rows, dtype=torch.int64),
         skipped=tuple(skip for example in examples for skip in example.skipped),
     )
 

@@ -1,35 +1,27 @@
-"""Pretraining on image-caption pairs: the model, its teacher, and what validation says of both."""
+"""Pretraining on image-caption pairs: the model and the objectives of its pairs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mplug.config.schema import ObjectivesConfig, OptimConfig
 from mplug.data.batch import Batch
 from mplug.models.mplug import MPlug
 from mplug.objectives import contrastive
 from mplug.tasks.groups import parameter_groups
-from mplug.tasks.means import over_processes, summarise
 from mplug.tasks.pair_objectives import PairObjectives
-from mplug.tasks.recall import recall_at_1
+from mplug.tasks.pair_validation import VERDICTS, blind_pairs, evaluate_pairs
 from mplug.tasks.words import Words
 from mplug.training.distributed import Processes
 from mplug.training.task import Group, StepResult
 
-VERDICTS = {
-    "itc": "at chance",
-    "itm": "at chance",
-    "mlm": "no better than blind",
-    "prefix_lm": "no better than blind",
-}
-VALIDATION = 2**40  # a step that no training reaches, whose draws are validation's
+__all__ = ["VERDICTS", "Pretraining"]
 
 
 class Pretraining(nn.Module):
-    """The model and the objectives of its pairs."""
+    """The model, and what learning from pairs takes."""
 
     def __init__(
         self,
@@ -73,44 +65,18 @@ class Pretraining(nn.Module):
         return StepResult(self.pairs.weighted(losses), logs)
 
     @torch.no_grad()
-    def blind(self, batch: Batch, step: int, *, part: int = 0) -> dict[str, float]:
+    def blind(self, batch: Batch, step: int) -> dict[str, float]:
         """The word objectives, asked for the same words, of the same batch with blank images."""
-        blank = replace(batch, pixels=torch.zeros_like(batch.pixels))
-        names = [name for name in ("mlm", "prefix_lm") if self.pairs.term(name).weight > 0]
-        _, logs = self.pairs.losses(self.model, blank, step, names=names, part=part, remember=False)
-        return {
-            f"{name}_blind": over_processes(logs[name], processes=self.processes) for name in names
-        }
+        return blind_pairs(
+            self.pairs, self.model, batch, step, part=0, processes=self.processes
+        )
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Losses on validation batches beside their blind values, verdicts, and recall."""
-        names = [name for name in VERDICTS if self.pairs.term(name).weight > 0]
-        pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-        embeddings = []
-        for part, batch in enumerate(self.validation()):
-            moved = batch.to(self.processes.device)
-            _, logs = self.pairs.losses(
-                self.model, moved, VALIDATION, names=names, part=part, remember=False
-            )
-            blind = self.blind(moved, VALIDATION, part=part)
-            for name in names:
-                value = over_processes(logs[name], processes=self.processes)
-                pairs[name].append(
-                    (value, blind.get(f"{name}_blind", float(logs.get(f"{name}_blind", 0))))
-                )
-            embeddings.append(self._embed(moved))
-        recall = recall_at_1(*(torch.cat(parts) for parts in zip(*embeddings, strict=True)))
-        figures = summarise(pairs, otherwise=VERDICTS)
-        return figures | {f"validation_{name}": value for name, value in recall.items()}
-
-    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Vectors of everyone's images and texts, and which images and captions they are."""
-        ids, mask = self.pairs.words.without_end(batch.ids, batch.mask)
-        image = self.model.image_embedding(self.model.encode_image(batch.pixels))
-        text = self.model.text_embedding(self.model.encode_text(ids, mask))
-        gather = self.processes.gather
-        return gather(image), gather(text), gather(batch.image_ids), gather(batch.caption_ids)
+        return evaluate_pairs(
+            self.pairs, self.model, self.validation(), processes=self.processes
+        )
 
     def parameter_groups(self) -> list[Group]:
         """Everything but the teacher."""
