@@ -49,17 +49,22 @@ def tolerance(name: str, dtype: torch.dtype) -> Tolerance:
 
 @dataclass
 class Tally:
-    """Counts of what was checked, what failed and how, and the largest error seen."""
+    """Counts of what was checked, what failed and how, and the largest error seen.
+
+    `unchecked` says what could not be checked here, and why.
+    """
 
     checked: int = 0
     worst: float = 0.0
     failures: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
         """Take in another's counts."""
         self.checked += other.checked
         self.worst = max(self.worst, other.worst)
         self.failures += other.failures
+        self.unchecked += other.unchecked
 
     def compare(self, name: str, made: Any, expected: Any, *, allowed: Tolerance) -> None:
         """Check an entry: a tensor is one value, of JSON every leaf is one."""

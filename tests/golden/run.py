@@ -1,17 +1,19 @@
 """Compares the product with the reference numbers: `python tests/golden/run.py [DIR]`.
 
-Checks every value in DIR/mplug/*/expected* (by default of this folder), prints a line for each
-family and precision, and exits with 1 if anything failed. DIR may hold other sets of that layout.
+Checks every value in DIR/mplug/*/expected*, DIR/captions and DIR/vqa, those of them that are there
+(by default in this folder), prints a line for each family, and exits with 1 if anything failed.
+DIR may hold other sets of that layout.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from tests.golden import beam, caption, encoders, grounding, rerank, retrieval, vqa
+from tests.golden import beam, caption, encoders, grounding, rerank, retrieval, scorers, vqa
 from tests.golden.compare import Tally, tolerance
 from tests.golden.reference import PRECISIONS, Entries, Reference
 
@@ -60,19 +62,30 @@ def report(tally: Tally, title: str) -> str:
     )
 
 
-def main(folder: Path) -> int:
-    """Check every set below `folder`/mplug; returns the exit code."""
-    torch.set_num_threads(1)  # the tensors are tiny
-    sets = sorted(path.parent for path in (folder / "mplug").glob("*/config.json"))
-    if not sets:
-        print(f"golden: no set in {folder / 'mplug'}: nothing to check")
-        return 1
-    total = Tally()
-    for place in sets:
+def checks(folder: Path) -> Iterator[tuple[str, Tally]]:
+    """Every family of every set below a folder, by a title."""
+    for place in sorted(path.parent for path in (folder / "mplug").glob("*/config.json")):
         for precision in PRECISIONS:
             for family, tally in check(Reference(place, precision)).items():
-                print(report(tally, f"{place.name} {precision.name} {family}"), flush=True)
-                total.add(tally)
+                yield f"{place.name} {precision.name} {family}", tally
+    for name, check_scores in (("captions", scorers.check_captions), ("vqa", scorers.check_vqa)):
+        if (folder / name).is_dir():
+            for family, tally in check_scores(folder / name).items():
+                yield f"{name} {family}", tally
+
+
+def main(folder: Path) -> int:
+    """Check every set below a folder; returns the exit code."""
+    torch.set_num_threads(1)  # the tensors are tiny
+    total = Tally()
+    for title, tally in checks(folder):
+        print(report(tally, title), flush=True)
+        total.add(tally)
+    if not total.checked:
+        print(f"golden: no set in {folder}: nothing to check")
+        return 1
+    for sentence in total.unchecked:
+        print(f"  not checked: {sentence}")
     for failure in total.failures[:SHOWN_FAILURES]:
         print(f"  failed: {failure}")
     if len(total.failures) > SHOWN_FAILURES:

@@ -1,6 +1,6 @@
 """All the metrics of the official COCO caption scorer at once, each with its signature."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -106,7 +106,9 @@ class JarFigures(NamedTuple):
     missing: list[str]
 
 
-def jar_figures(captions: Tokenised, *, split: str) -> JarFigures:
+def jar_figures(
+    captions: Tokenised, *, split: str, metrics: Collection[str] = ("meteor", "spice")
+) -> JarFigures:
     """METEOR and SPICE where Java and their jars are, and a sentence for each that is not."""
     figures, missing = [], []
     for metric, version, lacking, judge in (
@@ -118,6 +120,8 @@ def jar_figures(captions: Tokenised, *, split: str) -> JarFigures:
         ),
         ("spice", official_jars.SPICE_VERSION, official_jars.why_no_spice(), official_jars.spice),
     ):
+        if metric not in metrics:
+            continue
         if lacking:
             missing.append(lacking)
             continue
