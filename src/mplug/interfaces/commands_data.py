@@ -1,4 +1,4 @@
-"""`mplug data`: check records, train a vocabulary, or make a data set to try."""
+"""`mplug data`: check or convert records, train a vocabulary, or make a data set to try."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mplug.errors import DataError
+from mplug.interfaces.commands_convert import convert
 
 if TYPE_CHECKING:
     from mplug.data.check import CheckReport, Repetitions, Spread
@@ -20,11 +21,12 @@ Records = Annotated[Path, typer.Argument(help="A .jsonl or .csv file, or a folde
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 data = typer.Typer(
-    help="Check records, train a vocabulary, or make a data set to try.",
+    help="Check or convert records, train a vocabulary, or make a data set to try.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
+data.command()(convert)
 
 
 @data.command()

@@ -34,8 +34,8 @@ def load_json(path: Path) -> Any:
         raise DataError(f"{path}: not JSON that can be used: it is nested too deeply") from error
 
 
-def load_object(path: Path, *lists: str) -> dict[str, Any]:
-    """A JSON file that is an object with these lists.
+def load_object(path: Path, *lists: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A JSON file that is an object with these lists; the optional ones are lists where they are.
 
     Raises:
         DataError: it cannot be read, or has another form.
@@ -43,7 +43,7 @@ def load_object(path: Path, *lists: str) -> dict[str, Any]:
     content = load_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object with {', '.join(lists)}")
-    for name in lists:
+    for name in (*lists, *(name for name in optional if name in content)):
         if not isinstance(content.get(name), list):
             raise DataError(f"{path}: expected a list {name!r}; it has {', '.join(content)[:200]}")
     return content

@@ -58,6 +58,7 @@ class Report:
     folder: Path
     found: Mapping[str, Mapping[str, int]]  # split -> COUNTED -> in the files, rows in order only
     written: Mapping[str, int]  # split -> rows that have their pictures
+    joined: tuple[str, ...]  # record files that are others put together
     published: Mapping[str, Mapping[str, int]]
     differences: tuple[Difference, ...]
     missing_rows: int
@@ -160,6 +161,7 @@ class _Writing:
     def __init__(self, folder: Path, images: Path, prefix: str, files: ExitStack) -> None:
         self.folder, self.images, self.prefix, self.files = folder, images, prefix, files
         self.splits: dict[str, _Split] = {}
+        self.joined: list[str] = []
         self.missing = self._open("missing.jsonl")
         self.bad = self._open("troubles.jsonl")
         self.missing_rows = self.trouble_rows = self.dropped_boxes = 0
@@ -285,6 +287,7 @@ class _Writing:
         """Write record files that are others put together."""
         for name, parts in joined.items():
             if all(part in self.splits for part in parts):
+                self.joined.append(name)
                 with (self.folder / f"{name}.jsonl").open("wb") as whole:
                     for part in parts:
                         self.splits[part].file.flush()
@@ -298,6 +301,7 @@ class _Writing:
             folder=folder,
             found=found,
             written={split: each.written for split, each in self.splits.items()},
+            joined=tuple(self.joined),
             published=published,
             differences=tuple(_differences(found, published)),
             missing_rows=self.missing_rows,
@@ -331,7 +335,7 @@ def _count(split: _Split, record: Mapping[str, Any]) -> None:
 
 
 def _counts(split: _Split) -> dict[str, int]:
-    counts = {**split.counts, "images": len(split.images)}
+    counts = split.counts + Counter(images=len(split.images))
     return {what: counts[what] for what in COUNTED if what == "rows" or counts[what]}
 
 
