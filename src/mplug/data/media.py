@@ -49,7 +49,7 @@ Value = TypeVar("Value")
 
 
 class ImageError(DataError):
-    """A picture that cannot be used: `name` says which, `reason` why."""
+    """A picture or a clip that cannot be used: `name` says which, `reason` why."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
@@ -85,7 +85,7 @@ def load_image(
     if isinstance(source, bytes):
         return _decode(BytesIO(source), name=name or "the image", max_pixels=max_pixels)
     path = Path(source)
-    return _read(
+    return read_file(
         path, lambda file, name: _decode(file, name=name, max_pixels=max_pixels), name=name
     )
 
@@ -96,7 +96,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: names the picture, and says what is wrong with it.
     """
-    return _read(path, _size, name=None)
+    return read_file(path, _size, name=None)
 
 
 def _size(file: IO[bytes], name: str) -> tuple[int, int]:
@@ -108,7 +108,12 @@ def _size(file: IO[bytes], name: str) -> tuple[int, int]:
         return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
 
 
-def _read(path: Path, use: Callable[[IO[bytes], str], Value], *, name: str | None) -> Value:
+def read_file(path: Path, use: Callable[[IO[bytes], str], Value], *, name: str | None) -> Value:
+    """What `use` makes of an open file and the name that errors call it; a path names itself.
+
+    Raises:
+        ImageError: there is no such file, it is no regular one, or it cannot be read.
+    """
     name = name or str(path)
     try:
         if stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
