@@ -224,8 +224,10 @@ def _read_torch_lists(file: BinaryIO) -> Any:
 
 
 def _read_tensors(file: BinaryIO) -> Any:
+    _importing.append("torch")  # which loads libraries
     import torch
 
+    _importing.clear()
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -234,10 +236,15 @@ def _read_tensors(file: BinaryIO) -> Any:
         raise Refused(f"it names {what}, which is not plain data: refused") from error
 
 
+_importing: list[str] = []  # modules of ours, during whose import the hook is silent
+
+
 def _hold_back() -> None:
     """From here on nothing is started, connected to or written."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if _importing:
+            return
         writes = event == "open" and not str(arguments[1] or "r").startswith("r")
         if writes or (event.startswith(TOUCHES_THE_MACHINE) and event not in HARMLESS):
             raise Refused(f"reading it would have called {event}: refused")

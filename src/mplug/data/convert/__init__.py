@@ -1,6 +1,20 @@
 """Official files of published data sets to records: the table of what can be converted."""
 
-from mplug.data.convert import coco, easy_vqa, flickr30k, genome, iu_xray, nocaps, vqa, web
+from mplug.data.convert import (
+    coco,
+    easy_vqa,
+    flickr30k,
+    genome,
+    iu_xray,
+    msrvtt,
+    msvd,
+    nocaps,
+    pairs,
+    refer,
+    vatex,
+    vqa,
+    web,
+)
 from mplug.data.convert.common import Converter
 
 CONVERTERS: dict[str, Converter] = {
@@ -16,4 +30,13 @@ CONVERTERS: dict[str, Converter] = {
     "visual-genome": genome.VISUAL_GENOME,
     "gqa": genome.GQA,
     "easy-vqa": easy_vqa.EASY_VQA,
+    "refcoco": refer.REFCOCO,
+    "refcoco+": refer.REFCOCO_PLUS,
+    "refcocog": refer.REFCOCOG,
+    "referit": refer.REFERIT,
+    "nlvr2": pairs.NLVR2,
+    "snli-ve": pairs.SNLI_VE,
+    "msrvtt": msrvtt.MSRVTT,
+    "msvd": msvd.MSVD,
+    "vatex": vatex.VATEX,
 }

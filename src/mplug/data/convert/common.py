@@ -30,7 +30,8 @@ class Row:
     file: str
     place: str  # such as "annotations[12]" or "line 3"
     size: tuple[float, float] | None = None  # width, height as published, to check with boxes
-    elsewhere: tuple[str, ...] = ()  # other names under which `record["image"]` may be found
+    # Other names under which `record["image"]` may be found; of several pictures, in rounds.
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,9 @@ class _Writing:
             Broken: a name that leads out of the images folder, or is none.
         """
         if isinstance(given, list):
-            found = [self._locate(key, name, ()) for name in given]
+            # Names elsewhere come in rounds, one of each picture.
+            others = [elsewhere[number :: len(given)] for number in range(len(given))]
+            found = [self._locate(key, *each) for each in zip(given, others, strict=True)]
             return None if None in found else found
         for name in (given, *elsewhere):
             if not isinstance(name, str) or not name.strip() or "\0" in name:
