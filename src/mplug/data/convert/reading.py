@@ -12,6 +12,7 @@ from mplug.errors import DataError
 CHUNK = 1 << 20  # characters read at a time
 MAX_MEMBER = 1 << 27  # characters; a longer member means that the file is damaged
 SPACE = " \t\r\n"
+AFTER_VALUE = {*SPACE, *",:]}"}
 
 
 def load_json(path: Path) -> Any:
@@ -159,7 +160,8 @@ class _Members:
             except RecursionError as error:
                 raise self._damaged("nested too deeply") from error
             else:
-                if end < len(self._buffer) or self._ended:  # a number may go on
+                # A number may go on beyond what has been read: "-1" of "-1.5".
+                if self._ended or self._buffer[end : end + 1] in AFTER_VALUE:
                     self._at = end
                     return value
             self._read()
