@@ -49,6 +49,16 @@ def with_article(name: str) -> str:
     return f"{'an' if vowel else 'a'} {name}"
 
 
+def the(name: str) -> str:
+    """The name as one that is known: "the dog"."""
+    return f"the {name}"
+
+
+def verb(name: str) -> str:
+    """`are` for several, as in "the grapes are", else `is`."""
+    return "are" if name in _uncountable() and name.endswith("s") else "is"
+
+
 def caption(scene: Scene, *, random: np.random.Generator, wording: Wording = PLAIN) -> str:
     """One caption, exactly true: names, and a relation where one is clear.
 

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from mplug.data.scenes.phrases import COLOURS
 from mplug.data.scenes.scene import Box, Placed, Scene
-from mplug.data.scenes.sprites import colour_word, recolour, shape
+from mplug.data.scenes.sprites import PAINTS, colour_word, painted, recolour, shape
 from mplug.data.scenes.world import Pixels, artists_with
 
 Canvas = npt.NDArray[np.float32]
@@ -21,6 +22,8 @@ TRIES = 12  # places tried for an object before everything is drawn again, small
 GRAINS = (64, 32, 16, 8)  # cells along a side of a noisy background
 # Drawings with letters or numbers on them, which no mirror may show.
 NEVER_FLIPPED = {"ambulance", "billiard ball", "fire engine", "mailbox", "money bag", "taxi"}
+SCREEN = (0.22, 0.34)  # a side of a screen, in shares of the picture's
+STRIPES = np.array([70, 185], dtype=np.float32)  # the greys of a screen
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Renderer:
     """Draws scenes of given concepts by given artists; nothing is remembered between scenes.
 
     `turned` drawings lean or are mirrored; `repainted` ones change their colours, and some of
-    their scenes are blurred.
+    their scenes are blurred. `painted` is the share of drawings that are painted in shades of one
+    colour, which no name tells; `screened` scenes have a screen, behind which more could stand.
     """
 
     artists: tuple[str, ...]
@@ -36,36 +40,57 @@ class Renderer:
     object_scale: float = 1.3
     turned: bool = False
     repainted: bool = False
+    painted: float = 0.0
+    screened: bool = False
 
     def scene(self, names: Sequence[str], *, random: np.random.Generator) -> Scene:
         """A scene of these concepts, each drawn by an artist drawn at random."""
         canvas = background(self.image_size, random)
-        places = self._arrange(names, random)
+        screen = self._screen(random) if self.screened else None
+        if screen is not None:
+            _draw_screen(canvas, screen)
         objects = []
-        for name, artist, box, sprite in places:
+        for name, artist, box, sprite in self._arrange(names, random, screen):
+            colour = self._paint(name, random)
             paint = sprite[..., :3]
-            if self.repainted:
+            if colour is not None:
+                paint = painted(paint, colour=colour)
+            elif self.repainted:
                 paint = recolour(paint, random)
             alpha = sprite[..., 3:].astype(np.float32) / 255
             region = canvas[box.y0 : box.y1, box.x0 : box.x1]
             region += (paint - region) * alpha
-            colour = None if self.repainted else colour_word(artist, name)
-            objects.append(Placed(name, artist, box, colour))
+            seen = colour or (None if self.repainted else colour_word(artist, name))
+            objects.append(Placed(name, artist, box, seen, painted=colour is not None))
         image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
         if self.repainted and random.random() < 0.25:
             image = _blur(image, radius=random.uniform(0.3, 0.9))
-        return Scene(image, tuple(objects))
+        return Scene(image, tuple(objects), screen)
+
+    def _paint(self, name: str, random: np.random.Generator) -> str | None:
+        """The colour to paint a drawing in, or None for its own; no apple is red and green."""
+        if not self.painted or COLOURS & set(name.split()) or random.random() >= self.painted:
+            return None
+        return str(random.choice(list(PAINTS)))
+
+    def _screen(self, random: np.random.Generator) -> Box:
+        least, most = SCREEN
+        width, height = np.rint(random.uniform(least, most, 2) * self.image_size).astype(int)
+        x = int(random.integers(self.image_size - width + 1))
+        y = int(random.integers(self.image_size - height + 1))
+        return Box(x, y, x + int(width), y + int(height))
 
     def _arrange(
-        self, names: Sequence[str], random: np.random.Generator
+        self, names: Sequence[str], random: np.random.Generator, screen: Box | None
     ) -> list[tuple[str, str, Box, Pixels]]:
-        """Draw shapes and places until no two boxes share more than they may."""
+        """Draw shapes and places until no two boxes share more than they may, screens included."""
+        kept = [] if screen is None else [screen]
         shrink = 1.0
         while True:
             places: list[tuple[str, str, Box, Pixels]] = []
             for name in names:
                 artist, sprite = self._sprite(name, shrink, random)
-                box = self._place(sprite, [place[2] for place in places], random)
+                box = self._place(sprite, [*kept, *(place[2] for place in places)], random)
                 if box is None:
                     break
                 places.append((name, artist, box, sprite))
@@ -95,6 +120,14 @@ class Renderer:
             if all(box.shared(other) <= MAX_SHARED for other in taken):
                 return box
         return None
+
+
+def _draw_screen(canvas: Canvas, screen: Box) -> None:
+    """Diagonal stripes of two greys."""
+    width = max(2, canvas.shape[0] // 24)
+    rows, columns = np.mgrid[screen.y0 : screen.y1, screen.x0 : screen.x1]
+    stripes = STRIPES[(rows + columns) // width % 2]
+    canvas[screen.y0 : screen.y1, screen.x0 : screen.x1] = stripes[..., None]
 
 
 def background(size: int, random: np.random.Generator) -> Canvas:

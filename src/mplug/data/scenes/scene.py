@@ -50,6 +50,7 @@ class Placed:
     artist: str
     box: Box
     colour: str | None = None  # a word, where most of the drawing agrees on it
+    painted: bool = False  # all in shades of `colour`, whatever colours the artist chose
 
 
 class Relation(NamedTuple):
@@ -66,6 +67,7 @@ class Scene:
 
     image: Pixels
     objects: tuple[Placed, ...]
+    screen: Box | None = None  # a striped screen, behind which more could stand
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ class Scene:
 
     def direction(self, first: Placed, second: Placed) -> Direction | None:
         """Where `first` stands, seen from `second`; None where the centres nearly meet."""
-        right, down = self._offset(first, second)
+        right, down = self.offset(first.box, second.box)
         if max(abs(right), abs(down)) < LEAST_DISTANCE:
             return None
         if abs(right) >= abs(down):
@@ -90,18 +92,17 @@ class Scene:
 
     def is_clear(self, first: Placed, second: Placed) -> bool:
         """Whether one axis outweighs the other enough for a single word to say it."""
-        shorter, longer = sorted(abs(value) for value in self._offset(first, second))
+        shorter, longer = sorted(abs(value) for value in self.offset(first.box, second.box))
         return longer >= CLEAR * shorter
 
     def beside(self, first: Placed, second: Placed) -> bool:
         """Whether the two stand left and right of one another at about the same height."""
-        down = self._offset(first, second)[1]
+        down = self.offset(first.box, second.box)[1]
         return abs(down) < SAME_HEIGHT and self.direction(first, second) in ("left of", "right of")
 
-    def _offset(self, first: Placed, second: Placed) -> tuple[float, float]:
-        """From the centre of `second` to that of `first`, in shares of the picture's side."""
+    def offset(self, one: Box, other: Box) -> tuple[float, float]:
+        """From the centre of `other` to that of `one`: right and down, in shares of the sides."""
         height, width = self.image.shape[:2]
-        one, other = first.box, second.box
         right = (one.x0 + one.x1 - other.x0 - other.x1) / (2 * width)
         down = (one.y0 + one.y1 - other.y0 - other.y1) / (2 * height)
         return right, down

@@ -12,6 +12,15 @@ VISIBLE = 16  # alpha, of 255: a box ends where a drawing is fainter than this
 OPAQUE = 200
 AGREE = 0.6  # share of a drawing's opaque pixels that makes a colour its colour
 LEVELS = np.linspace(0, 1, 256)
+PAINTS = {  # by the word everyone would use, in any of the shades that `painted` gives
+    "red": (225, 25, 30),
+    "yellow": (250, 220, 20),
+    "green": (35, 180, 55),
+    "blue": (40, 90, 230),
+    "purple": (150, 50, 205),
+    "grey": (165, 165, 165),
+}
+DARKEST = 0.5  # of a paint, where the drawing is black
 CACHE_BYTES = 192 * 1024 * 1024  # per process; all shapes of a 200-concept world at 64 pixels
 
 _shapes: dict[tuple[str, str, int, int], Pixels] = {}
@@ -68,6 +77,13 @@ def recolour(paint: Pixels, random: np.random.Generator) -> Pixels:
         grey = painted.mean(axis=2, keepdims=True)
         painted = (painted + (grey - painted) * share).astype(np.uint8)
     return painted
+
+
+def painted(paint: Pixels, *, colour: str) -> Pixels:
+    """RGB [height, width, 3] in shades of one of `PAINTS`, as light and dark as the drawing is."""
+    levels = DARKEST + (1 - DARKEST) * (paint @ np.array([0.299, 0.587, 0.114])) / 255
+    shades = levels[..., None] * np.array(PAINTS[colour])
+    return shades.astype(np.uint8)
 
 
 @cache

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from mplug.config.schema import ScenesConfig
 from mplug.data.batch import Example, identity
-from mplug.data.scenes.phrases import COLOURS, OPENINGS, Wording, caption, captions, with_article
+from mplug.data.scenes.phrases import OPENINGS, Wording, caption, captions, with_article
 from mplug.data.scenes.render import Renderer
 from mplug.data.scenes.scene import OPPOSITE, Pixels, Scene
+from mplug.data.scenes.wordlist import task_words
 from mplug.data.scenes.world import TEST_ARTISTS, World, artists_with, check_split
 from mplug.data.transforms import MEAN, STD
 from mplug.errors import ConfigError
@@ -120,10 +121,14 @@ class SceneExamples:
 
     def captioned_scene(self, position: int, *, seed: int) -> tuple[Scene, str]:
         """The scene at `position`, and one caption of it."""
-        kind = ("train", "validation", "test").index(self.split)
-        random = np.random.default_rng([self.config.seed, seed, position, kind])
+        random = self.random(position, seed)
         scene = self.renderer.scene(self.draw_names(random), random=random)
         return scene, caption(scene, random=random, wording=self.wording)
+
+    def random(self, position: int, seed: int, *purpose: int) -> np.random.Generator:
+        """The random numbers of the example at `position`; those of a purpose are their own."""
+        kind = ("train", "validation", "test").index(self.split)
+        return np.random.default_rng([self.config.seed, seed, position, kind, *purpose])
 
     def captions_for_tokenizer(self) -> Iterator[str]:
         """A finite corpus with every word that captions of this world can have."""
@@ -134,8 +139,7 @@ class SceneExamples:
                 yield f"{opening}{phrase} and {other}, {phrase}"
                 for direction in (*OPPOSITE, "beside"):
                     yield f"{opening}{phrase} {direction} {other}"
-        if self.wording.colour_share:
-            yield from sorted(COLOURS)
+        yield from task_words()
 
     def gallery(
         self,
