@@ -29,6 +29,17 @@ LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 MINUTES = ("train", "demo")  # these are parsed to the last word, and not run
 
 
+# What a person would have downloaded, or made with a model: one image, one question.
+PERSON = {"question_type": "what is", "answer_type": "other", "answers": [{"answer": "cat"}]}
+OFFICIAL_FILES: dict[str, Any] = {
+    "captions_val2014.json": {"annotations": [{"image_id": 1, "caption": "a cat"}]},
+    "predicted_captions.json": [{"image_id": 1, "caption": "a cat"}],
+    "questions.json": {"questions": [{"question_id": 1, "question": "What is it?"}]},
+    "annotations.json": {"annotations": [{"question_id": 1, **PERSON}]},
+    "predicted_answers.json": [{"question_id": 1, "answer": "cat"}],
+}
+
+
 class Typed(NamedTuple):
     """A line that a page tells a person to type."""
 
@@ -71,6 +82,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             json.dumps({"image": f"photos/000{number}.jpg", "caption": f"a red trophy {number}"})
         )
     (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    for name, content in OFFICIAL_FILES.items():
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
     for name in ("photo.jpg", "other.png"):
         Image.new("RGB", (50, 60), (10, 90, 200)).save(folder / name)
     return folder

@@ -123,6 +123,17 @@ def test_a_program_that_fails_is_quoted(install: Install) -> None:
         spice(["a"], [["a"]])
 
 
+def test_the_language_of_the_machine_is_not_left_to_java(install: Install) -> None:
+    install(*METEOR_FILES, java="sys.exit(' '.join(sys.argv[1:]))")
+    with pytest.raises(MPlugError, match="-Duser.language=en -Duser.country=US -Dfile.encoding="):
+        meteor(["a"], [["a"]])
+
+
+def test_half_a_character_does_not_stop_the_talk(install: Install) -> None:
+    install(*METEOR_FILES, java=METEOR)
+    assert meteor(["a \ud800 b"], [["a"]]).per_image.tolist() == [0.3]
+
+
 def test_wrong_input_is_named(install: Install) -> None:
     install(*METEOR_FILES, java=METEOR)
     with pytest.raises(ValueError, match="no candidate"):

@@ -9,6 +9,8 @@ from mplug.errors import DataError
 
 SHOWN = 5  # ids listed in an error
 
+Row = tuple[str, Mapping[str, Any]]  # its place, as an error names it, and its fields
+
 
 class CaptionFiles(NamedTuple):
     """A candidate and the references of each predicted image, in the order of the predictions."""
@@ -64,20 +66,12 @@ def read_vqa(questions: Path, annotations: Path, results: Path) -> VqaFiles:
             every file.
     """
     document = _load(annotations)
-    annotated: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for where, row in _rows(document, annotations, "annotations"):
-        identity = _identity(row, where, "question_id")
-        if identity in annotated:
-            raise DataError(f"{where}.question_id: {identity} occurs twice")
-        annotated[identity] = where, row
+    annotated = _once(_rows(document, annotations, "annotations"), "question_id")
     predicted = _by_identity(results, "question_id", "answer")
-    asked = [
-        _identity(row, where, "question_id")
-        for where, row in _rows(_load(questions), questions, "questions")
-    ]
+    asked = _once(_rows(_load(questions), questions, "questions"), "question_id").keys()
     for name, found in ((annotations, annotated.keys()), (results, predicted.keys())):
-        _refuse(set(asked) - found, f"{name}: nothing for question")
-        _refuse(found - set(asked), f"{name}: not in {questions}: question")
+        _refuse(asked - found, f"{name}: nothing for question")
+        _refuse(found - asked, f"{name}: not in {questions}: question")
     split = document.get("data_subtype")
     rows = [_answers(*annotated[identity], predicted[identity]) for identity in asked]
     return VqaFiles(rows, split if isinstance(split, str) and split else annotations.stem)
@@ -94,16 +88,21 @@ def _answers(where: str, row: Mapping[str, Any], prediction: str) -> VqaAnswers:
 
 def _by_identity(path: Path, identity: str, field: str) -> dict[str, str]:
     """A file that is a list of results, each with an id of its own."""
-    found: dict[str, str] = {}
-    for where, row in _listed(_load(path), f"{path}: results"):
+    rows = _once(_listed(_load(path), f"{path}: results"), identity)
+    if not rows:
+        raise DataError(f"{path}: expected a list of results, found an empty one")
+    return {key: _text(row, where, field) for key, (where, row) in rows.items()}
+
+
+def _once(rows: Iterator[Row], identity: str) -> dict[str, Row]:
+    """Rows and their places by an id, which no two of them share."""
+    found: dict[str, Row] = {}
+    for where, row in rows:
         key = _identity(row, where, identity)
         if key in found:
-            raise DataError(
-                f"{where}.{identity}: {key} occurs twice; one {field} for each is scored"
-            )
-        found[key] = _text(row, where, field)
-    if not found:
-        raise DataError(f"{path}: expected a list of results, found an empty one")
+            first, _ = found[key]
+            raise DataError(f"{where}.{identity}: {key} occurs twice, first at {first}: drop one")
+        found[key] = where, row
     return found
 
 
@@ -116,15 +115,17 @@ def _load(path: Path) -> Any:
         raise DataError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not JSON: {error.msg} in line {error.lineno}") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: nested too deeply to be read") from error
 
 
-def _rows(document: Any, path: Path, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _rows(document: Any, path: Path, key: str) -> Iterator[Row]:
     if not isinstance(document, dict) or key not in document:
         raise DataError(f"{path}: expected an object with the field {key}, found {_kind(document)}")
     return _listed(document[key], f"{path}: {key}")
 
 
-def _listed(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _listed(value: Any, where: str) -> Iterator[Row]:
     """Each object of a list, with its place."""
     if not isinstance(value, list):
         raise DataError(f"{where}: expected a list, found {_kind(value)}")

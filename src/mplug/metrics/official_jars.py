@@ -179,6 +179,7 @@ def _started(command: list[str], folder: Path, complaints: IO[str]) -> "subproce
         stderr=complaints,
         text=True,
         encoding="utf-8",
+        errors="replace",  # half a surrogate pair is no text that a program could be told
     )
 
 
