@@ -51,9 +51,9 @@ def convert_msrvtt(request: Request) -> Conversion:
     """
     if "data" in request.paths and {"train_val", "test"} & request.paths.keys():
         raise DataError("data= holds what train_val= and test= hold: give one or the other")
-    train_list = request.path("1k-A-train")
+    train_list = request.path("train_1kA")
     if train_list is not None and not any(name in request.paths for name in CAPTION_FILES):
-        raise DataError("1k-A-train= lists clips only: give their captions too, with data=")
+        raise DataError("train_1kA= lists clips only: give their captions too, with data=")
 
     def read() -> Iterator[Any]:
         clips = _Clips()
@@ -63,12 +63,11 @@ def convert_msrvtt(request: Request) -> Conversion:
         yield from clips.rows(official="data" not in request.paths)
         if train_list is not None:
             yield from _listed_clips(train_list, clips)
-        if "1k-A-test" in request.paths:
-            yield from _pairs(request.paths["1k-A-test"])
+        if "test_1kA" in request.paths:
+            yield from _pairs(request.paths["test_1kA"])
         for split in ("train", "val", "test"):
-            if f"qa-{split}" in request.paths:
-                path = request.paths[f"qa-{split}"]
-                yield from questions(f"qa-{split}", path, _qa_clip)
+            if f"qa_{split}" in request.paths:
+                yield from questions(f"qa-{split}", request.paths[f"qa_{split}"], _qa_clip)
 
     return Conversion(read(), published=PUBLISHED)
 
@@ -189,10 +188,10 @@ MSRVTT = Converter(
     inputs=(
         Input("train_val", "train_val_videodatainfo.json"),
         Input("test", "test_videodatainfo.json"),
-        Input("1k-A-train", "MSRVTT_train.9k.csv, a list of clips"),
-        Input("1k-A-test", "MSRVTT_JSFUSION_test.csv"),
-        Input("data", "MSRVTT_data.json: the captions of 1k-A-train"),
-        *(Input(f"qa-{split}", f"{split}_qa.json") for split in ("train", "val", "test")),
+        Input("train_1kA", "MSRVTT_train.9k.csv, a list of clips"),
+        Input("test_1kA", "MSRVTT_JSFUSION_test.csv"),
+        Input("data", "MSRVTT_data.json: the captions of train_1kA"),
+        *(Input(f"qa_{split}", f"{split}_qa.json") for split in ("train", "val", "test")),
     ),
     pictures="<clip>.mp4, such as video0.mp4",
     convert=convert_msrvtt,

@@ -52,8 +52,8 @@ def convert_msvd(request: Request) -> Conversion:
                 if split in request.paths:
                     yield from _listed(split, request.paths[split], spoken, numbers)
         for split in LISTS:
-            if f"qa-{split}" in request.paths:
-                yield from questions(f"qa-{split}", request.paths[f"qa-{split}"], numbers.clip)
+            if f"qa_{split}" in request.paths:
+                yield from questions(f"qa-{split}", request.paths[f"qa_{split}"], numbers.clip)
 
     return Conversion(read(), published=PUBLISHED)
 
@@ -142,7 +142,7 @@ MSVD = Converter(
     inputs=(
         Input("captions", "raw-captions.pkl"),
         *(Input(split, f"{split}_list.txt") for split in LISTS),
-        *(Input(f"qa-{split}", f"{split}_qa.json") for split in LISTS),
+        *(Input(f"qa_{split}", f"{split}_qa.json") for split in LISTS),
         Input("mapping", "youtube_mapping.txt: clips have the same id in captions and questions"),
     ),
     pictures="<youtube>_<start>_<end>.avi or vid<n>.avi",
