@@ -1,5 +1,6 @@
 import json
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL import Image
 from mplug.data.check import CheckReport, Spread, check
 from mplug.data.check_page import save_page
 from mplug.data.tokenizer import Tokenizer
+from tests.clips import gif, levels, write_clip
 
 
 def save(folder: Path, name: str, *, size: tuple[int, int] = (40, 30), grey: int = 0) -> str:
@@ -169,3 +171,41 @@ def test_a_large_set_is_previewed_at_equal_distances(tmp_path: Path) -> None:
     assert len(previews) == 48
     assert previews[0].fields[0] == ("caption", "number 0")
     assert previews[-1].fields[0] == ("caption", "number 195")
+
+
+def test_clips_are_checked_beside_pictures(tmp_path: Path) -> None:
+    save(tmp_path, "a.png", size=(10, 10))
+    write_clip(tmp_path / "good.mp4", count=20)
+    (tmp_path / "broken.mp4").write_bytes((tmp_path / "good.mp4").read_bytes()[:300])
+    file = write(
+        tmp_path,
+        {"image": "a.png", "caption": "x"},
+        {"video": "good.mp4", "caption": ["grey grows", "it gets lighter"]},
+        {"video": "broken.mp4", "caption": "never counted"},
+        {"video": "a.png", "caption": "no clip"},
+    )
+    report = check(file)
+    assert [(p.line, p.field) for p in report.problems] == [(3, "video"), (4, "video")]
+    assert "broken.mp4: damaged or truncated" in report.problems[0].reason
+    assert (report.images, report.clips, report.captions) == (1, 1, 3)
+    assert report.clip_frames == Spread(20, 20, 20, 20)
+    assert report.clip_seconds == Spread(2, 2, 2, 2)
+    assert report.width == Spread(10, 37, 37, 64)
+    picture, clip = report.previews
+    assert picture.size == (10, 10)
+    assert clip.fields[0] == ("video", "20 frames, 2.0 seconds")
+    shown = Image.open(BytesIO(clip.thumbnail)).convert("L")
+    assert levels([shown]) == [10]  # the middle one
+    save_page(report, tmp_path / "page.html")
+    assert "frames in a clip" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_an_animated_gif_is_a_picture_or_a_clip_as_its_field_says(tmp_path: Path) -> None:
+    greys = [Image.new("RGB", (20, 10), (8 * place,) * 3) for place in range(3)]
+    (tmp_path / "a.gif").write_bytes(gif(greys))
+    file = write(
+        tmp_path, {"image": "a.gif", "caption": "still"}, {"video": "a.gif", "caption": "moving"}
+    )
+    report = check(file)
+    assert (report.bad_rows, report.images, report.clips) == (0, 1, 1)
+    assert report.clip_frames == Spread(3, 3, 3, 3)

@@ -1,11 +1,8 @@
-"""Reads a whole data set, decodes every picture, and says what is there and what is wrong."""
+"""Reads a whole data set, looks at every file of it, and says what is there and what is wrong."""
 
-import hashlib
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,18 +11,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mplug.data.check_files import File, Look, Progress, files_of, look_at_all
 from mplug.data.fields import Box
-from mplug.data.media import MAX_PIXELS, ImageError, load_image
+from mplug.data.media import MAX_PIXELS
 from mplug.data.records import Problem, Record, read_records
 from mplug.data.text import MAX_WORDS
 
 SHOWN = 48  # records on the preview page
 LISTED = 20  # of the most common words and of each kind of repetition
-THUMBNAIL = 200  # pixels, the longer side
 BOX_SLACK = 1.0  # pixels that a box may stand out, for rounding
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+")  # an ideograph is a word
-
-Progress = Callable[[int, int], None]  # pictures done, of all
 
 
 @runtime_checkable
@@ -87,8 +82,11 @@ class CheckReport:
     bad_rows: int
     problems: tuple[Problem, ...]
     fields: dict[str, int]  # how many good records have each
-    images: int  # distinct files that could be decoded
-    width: Spread | None
+    images: int  # distinct pictures that could be decoded
+    clips: int  # distinct clips of which some frames could
+    clip_frames: Spread | None
+    clip_seconds: Spread | None  # of those that keep times
+    width: Spread | None  # of pictures and clips
     height: Spread | None
     captions: int
     words: Spread | None  # in a caption
@@ -125,18 +123,16 @@ def check(
 
     Raises:
         DataError: there is nothing that can be read as records.
+        MissingExtraError: there are clips, and PyAV is not installed.
     """
     found = read_records(path)
     shown = _spread_out(found.records, SHOWN)
-    wanted = {name for record in shown for name in record.images[:1]}
-    paths = list(dict.fromkeys(name for record in found.records for name in record.images))
-    pictures = {
-        name: picture
-        for name, picture in _look_at_all(paths, wanted, max_pixels=max_pixels, progress=progress)
-    }
+    files = list(dict.fromkeys(file for record in found.records for file in files_of(record)))
+    keep = {files_of(record)[0] for record in shown}
+    looks = dict(look_at_all(files, keep=keep, max_pixels=max_pixels, progress=progress))
     problems = [
         *found.problems,
-        *(problem for record in found.records for problem in _picture_problems(record, pictures)),
+        *(problem for record in found.records for problem in _file_problems(record, looks)),
     ]
     bad = {(problem.file, problem.line) for problem in problems}
     good = [item for item in found.records if (item.source.file, item.source.line) not in bad]
@@ -146,63 +142,25 @@ def check(
         bad_rows=len(bad),
         problems=tuple(problems),
         fields=_count_fields(good),
-        **_picture_facts(pictures),
+        **_file_facts(looks),
         **_caption_facts([text for record in good for text in record.caption], tokenizer),
-        **_repetitions(good, pictures),
+        **_repetitions(good, looks),
         previews=tuple(
-            _preview(item, pictures)
+            _preview(item, looks)
             for item in shown
-            if item.images and (item.source.file, item.source.line) not in bad
+            if (item.source.file, item.source.line) not in bad
         ),
     )
 
 
-@dataclass(frozen=True)
-class _Picture:
-    size: tuple[int, int] = (0, 0)
-    digest: str = ""
-    thumbnail: Image.Image | None = None
-    problem: str | None = None
-
-
-def _look_at_all(
-    paths: Sequence[str], wanted: set[str], *, max_pixels: int, progress: Progress | None
-) -> Iterator[tuple[str, _Picture]]:
-    """Decode every file once, on all processors: Pillow decodes outside the interpreter's lock."""
-    threads = os.cpu_count() or 1
-    chunk = 16 * threads  # so that pictures to do are not queued by the million
-    with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(paths), chunk):
-            some = paths[first : first + chunk]
-            looks = pool.map(lambda name: _look_at(name, name in wanted, max_pixels), some)
-            yield from zip(some, looks, strict=True)
-            if progress is not None:
-                progress(first + len(some), len(paths))
-
-
-def _look_at(path: str, keep: bool, max_pixels: int) -> _Picture:
-    try:
-        image = load_image(path, max_pixels=max_pixels)
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except ImageError as error:
-        return _Picture(problem=error.reason)
-    except OSError as error:  # gone or unreadable since it was decoded
-        return _Picture(problem=f"cannot be read: {error.strerror}")
-    size = image.size
-    if keep:
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-    return _Picture(size, digest, image if keep else None)
-
-
-def _picture_problems(record: Record, pictures: dict[str, _Picture]) -> Iterator[Problem]:
+def _file_problems(record: Record, looks: dict[File, Look]) -> Iterator[Problem]:
     file, line = record.source.file, record.source.line
-    broken = [(name, pictures[name].problem) for name in record.images if pictures[name].problem]
-    for name, reason in broken:
-        yield Problem(file, line, "image", f"{name}: {reason}")
-    if broken or len(record.images) != 1:
+    broken = [(one, looks[one].problem) for one in files_of(record) if looks[one].problem]
+    for one, reason in broken:
+        yield Problem(file, line, "video" if one.is_clip else "image", f"{one.path}: {reason}")
+    if broken or len(files_of(record)) != 1:
         return
-    width, height = pictures[record.images[0]].size
+    width, height = looks[files_of(record)[0]].size
     boxes = [("boxes", box) for box in record.boxes]
     boxes += [("objects", named.box) for named in record.objects]
     for field, box in boxes:
@@ -212,12 +170,16 @@ def _picture_problems(record: Record, pictures: dict[str, _Picture]) -> Iterator
             yield Problem(file, line, field, reason)
 
 
-def _picture_facts(pictures: dict[str, _Picture]) -> dict[str, Any]:
-    sizes = [picture.size for picture in pictures.values() if picture.problem is None]
+def _file_facts(looks: dict[File, Look]) -> dict[str, Any]:
+    whole = {file: look for file, look in looks.items() if look.problem is None}
+    clips = [look for file, look in whole.items() if file.is_clip]
     return {
-        "images": len(sizes),
-        "width": Spread.of([width for width, _ in sizes]),
-        "height": Spread.of([height for _, height in sizes]),
+        "images": len(whole) - len(clips),
+        "clips": len(clips),
+        "clip_frames": Spread.of([clip.frames for clip in clips]),
+        "clip_seconds": Spread.of([clip.seconds for clip in clips if clip.seconds is not None]),
+        "width": Spread.of([look.size[0] for look in whole.values()]),
+        "height": Spread.of([look.size[1] for look in whole.values()]),
     }
 
 
@@ -237,15 +199,17 @@ def _caption_facts(captions: Sequence[str], tokenizer: CountsTokens | None) -> d
     }
 
 
-def _repetitions(records: Sequence[Record], pictures: dict[str, _Picture]) -> dict[str, Any]:
-    rows = Counter((record.image, text) for record in records for text in record.caption)
+def _repetitions(records: Sequence[Record], looks: dict[File, Look]) -> dict[str, Any]:
+    rows = Counter(
+        (record.image or record.video, text) for record in records for text in record.caption
+    )
     owners: defaultdict[str, set[object]] = defaultdict(set)
     for image, text in rows:
         owners[text].add(image)
     copies: defaultdict[str, list[str]] = defaultdict(list)
-    for name, picture in pictures.items():
-        if picture.problem is None:
-            copies[picture.digest].append(name)
+    for file, look in looks.items():
+        if look.problem is None:
+            copies[look.digest].append(file.path)
     return {
         "repeated_rows": _several(f"{key[0]}: {key[1]}" for key, n in rows.items() if n > 1),
         "repeated_captions": _several(text for text, images in owners.items() if len(images) > 1),
@@ -273,14 +237,21 @@ def _spread_out(records: Sequence[Record], count: int) -> list[Record]:
     return [records[place * len(records) // count] for place in range(count)]
 
 
-def _preview(record: Record, pictures: dict[str, _Picture]) -> Preview:
-    picture = pictures[record.images[0]]
-    assert picture.thumbnail is not None, "every record shown has its thumbnail kept"
-    thumbnail = picture.thumbnail.copy()
-    _draw_boxes(thumbnail, [*record.boxes, *(named.box for named in record.objects)], picture.size)
+def _preview(record: Record, looks: dict[File, Look]) -> Preview:
+    look = looks[files_of(record)[0]]
+    assert look.thumbnail is not None, "every record shown has its thumbnail kept"
+    thumbnail = look.thumbnail.copy()
+    _draw_boxes(thumbnail, [*record.boxes, *(named.box for named in record.objects)], look.size)
     file = BytesIO()
     thumbnail.save(file, "JPEG", quality=80)
-    return Preview(str(record.source), file.getvalue(), picture.size, tuple(_described(record)))
+    fields = [*_clip(record, look), *_described(record)]
+    return Preview(str(record.source), file.getvalue(), look.size, tuple(fields))
+
+
+def _clip(record: Record, look: Look) -> Iterator[tuple[str, str]]:
+    if record.video is not None:
+        seconds = "" if look.seconds is None else f", {look.seconds:.1f} seconds"
+        yield "video", f"{look.frames} frames{seconds}"
 
 
 def _draw_boxes(image: Image.Image, boxes: Sequence[Box], size: tuple[int, int]) -> None:

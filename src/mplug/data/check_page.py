@@ -66,6 +66,10 @@ def _problems(report: CheckReport) -> str:
 def _facts(report: CheckReport) -> Iterable[tuple[str, str]]:
     yield from ((f"records with {name}", str(count)) for name, count in report.fields.items())
     yield "pictures (files)", str(report.images)
+    if report.clips:
+        yield "clips (files)", str(report.clips)
+        yield "frames in a clip", _spread(report.clip_frames)
+        yield "seconds of a clip", _spread(report.clip_seconds)
     yield "width in pixels", _spread(report.width)
     yield "height in pixels", _spread(report.height)
     yield "captions", str(report.captions)

@@ -39,7 +39,7 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check records: every row, every picture.
+    """Check records: every row, every picture, every clip.
 
     Prints counts, and each bad row with its file, line, field and reason.
 
@@ -185,6 +185,9 @@ def _lines(report: "CheckReport") -> Iterator[str]:
     yield f"pictures:   {report.images}; width {_spread(report.width)}, height " + _spread(
         report.height
     )
+    if report.clips:
+        frames, seconds = _spread(report.clip_frames), _spread(report.clip_seconds)
+        yield f"clips:      {report.clips}; frames {frames}, seconds {seconds}"
     yield f"captions:   {report.captions}; words each {_spread(report.words)}"
     if report.long_captions:
         yield f"            {report.long_captions} are longer than pretraining reads"
@@ -216,6 +219,6 @@ def _repeated(what: str, found: "Repetitions") -> Iterator[str]:
 
 
 def _show_progress(done: int, total: int) -> None:
-    print(f"\r{done} of {total} pictures", end="", file=sys.stderr, flush=True)
+    print(f"\r{done} of {total} files", end="", file=sys.stderr, flush=True)
     if done >= total:
         print(file=sys.stderr)
