@@ -15,7 +15,7 @@ from PIL import Image
 from mplug.config.load import load_config, require_ready
 from mplug.data.fields import FIELDS
 from mplug.interfaces import cli
-from tests.tiny import save_tiny
+from tests.tiny import SKILLS, save_tiny
 
 ROOT = Path(__file__).parents[1]
 # A model's card tells how to use that model, wherever it is, which is not here.
@@ -31,7 +31,15 @@ MINUTES = ("train", "demo")  # these are parsed to the last word, and not run
 
 # What a person would have downloaded, or made with a model: one image, one question.
 PERSON = {"question_type": "what is", "answer_type": "other", "answers": [{"answer": "cat"}]}
+KARPATHY_IMAGE = {
+    "filepath": "val2014",
+    "filename": "COCO_val2014_000000391895.jpg",
+    "cocoid": 391895,
+    "split": "test",
+    "sentences": [{"raw": "A man on a dirt bike.", "sentid": 770337}],
+}
 OFFICIAL_FILES: dict[str, Any] = {
+    "dataset_coco.json": {"dataset": "coco", "images": [KARPATHY_IMAGE]},
     "captions_val2014.json": {"annotations": [{"image_id": 1, "caption": "a cat"}]},
     "predicted_captions.json": [{"image_id": 1, "caption": "a cat"}],
     "questions.json": {"questions": [{"question_id": 1, "question": "What is it?"}]},
@@ -70,7 +78,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds what the pages speak of: a trained model, pictures, records."""
     folder = tmp_path_factory.mktemp("readme")
     for run in ("runs/tiny-caption", "runs/demo"):
-        save_tiny(folder / run / "model")
+        save_tiny(folder / run / "model", skills=SKILLS)
     for name in ("photos", "holiday pictures"):
         (folder / name).mkdir()
     lines = []
@@ -84,6 +92,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     for name, content in OFFICIAL_FILES.items():
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    (folder / "coco" / "val2014").mkdir(parents=True)
+    Image.new("RGB", (50, 60)).save(folder / "coco" / "val2014" / "COCO_val2014_000000391895.jpg")
+    (folder / "answers.txt").write_text("an avocado\na red trophy\n", encoding="utf-8")
     for name in ("photo.jpg", "other.png"):
         Image.new("RGB", (50, 60), (10, 90, 200)).save(folder / name)
     return folder
