@@ -71,8 +71,13 @@ def test_too_many_broken_rows_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_any_of_the_pictures_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none of the 2 pictures is under .*such as 8.jpg"):
+    with pytest.raises(DataError, match=r"none of the 2 pictures is in .*such as 8.jpg"):
         write(tmp_path, row(8), row(9))
+
+
+def test_files_without_any_row_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="some-set: its files hold no row"):
+        write(tmp_path)
 
 
 def test_boxes_are_looked_at_in_the_picture_as_turned_by_exif(tmp_path: Path) -> None:

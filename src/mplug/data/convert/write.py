@@ -111,6 +111,8 @@ def write_conversion(
 def _judge(report: Report, images: Path | None, missing: str, *, max_bad_share: float) -> None:
     rows = sum(each["rows"] for each in report.found.values())
     share = report.trouble_rows / max(1, rows + report.trouble_rows)
+    if not rows and not report.trouble_rows:
+        raise DataError(f"{report.name}: its files hold no row that can be used")
     if share > max_bad_share or not rows:
         shown = [f"  {trouble}" for trouble in report.troubles]
         if report.trouble_rows > len(shown):
@@ -124,8 +126,9 @@ def _judge(report: Report, images: Path | None, missing: str, *, max_bad_share: 
         raise DataError("\n".join(lines))
     if not sum(report.written.values()):
         raise DataError(
-            f"{report.name}: none of the {report.missing_pictures} pictures is under {images}, "
-            f"such as {missing}: is --images the folder that the names are relative to?"
+            f"{report.name}: none of the {report.missing_pictures} pictures is in "
+            f"{images or 'the files'}, such as {missing}: is --images the folder that the names "
+            "are relative to?"
         )
 
 
