@@ -8,10 +8,14 @@ from mplug.interfaces.api import Model
 from mplug.interfaces.phases import phases
 from mplug.interfaces.report.content import Score
 from mplug.interfaces.report.wording import spelled
-from mplug.tasks.evaluation import Evaluation, Figure, Gallery, evaluate
+from mplug.tasks.evaluation import Evaluation, Figure, Gallery, SplitName, evaluate
 from mplug.tasks.observer import Observer
+from mplug.tasks.scene_evaluation import TASKS, TaskEvaluation, evaluate_tasks, held_out_asks
+from mplug.tasks.scene_galleries import learned_asks
 from mplug.tasks.untrained import Untrained
 from mplug.training.distributed import choose_device
+
+ASKED = 3000  # training scenes whose questions are enough to know what is asked most
 
 
 def measure(
@@ -54,6 +58,54 @@ def measure(
             )
             for gallery in galleries
         ]
+
+
+def measure_tasks(
+    model: Model,
+    *,
+    world: ScenesConfig,
+    splits: Sequence[SplitName],
+    count: int,
+    remembered: int,
+    image_size: int,
+    device: str,
+    tasks: Sequence[str] = TASKS,
+    objects: Sequence[int] = (),
+) -> list[TaskEvaluation]:
+    """What the model says where each of `tasks` asks `count` scenes of each split of `world`.
+
+    The baselines know what is asked of `remembered` training scenes (at most `ASKED`).
+
+    Raises:
+        ConfigError: the device does not exist here, or the world cannot give such scenes.
+    """
+    observer = Observer(model.network, model.tokenizer, choose_device(device))
+    with phases() as show:
+        learned = learned_asks(
+            world,
+            count=min(remembered, ASKED),
+            progress=lambda *counts: show("what training asks, to compare with", *counts),
+        )
+        found: list[TaskEvaluation] = []
+        for split in splits:
+            asked = held_out_asks(
+                world,
+                split=split,
+                image_size=image_size,
+                count=count,
+                tasks=tasks,
+                objects=objects,
+            )
+            found += evaluate_tasks(
+                observer,
+                asked,
+                learned=learned,
+                generation=model.generation,
+                progress=lambda phase, *counts, split=split: show(
+                    f"{spelled(split)}: {phase}", *counts
+                ),
+            )
+    return found
 
 
 def score_of(figure: Figure, *, split: str) -> Score:

@@ -5,7 +5,7 @@ the neighbour by pixels, the same model given a grey picture, the most frequent 
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Self, get_args
 
@@ -18,7 +18,7 @@ from mplug.data.scenes.scene import OPPOSITE
 from mplug.data.scenes.stream import Captioned, SceneExamples, to_pixels
 from mplug.data.scenes.world import TEST_ARTISTS
 from mplug.metrics.baselines import chance_recall
-from mplug.metrics.bootstrap import interval, mean_parts, micro_f1, ratio
+from mplug.metrics.bootstrap import mean_parts, micro_f1, ratio
 from mplug.metrics.captions import SIMPLE_TOKENISER, CiderD, DocumentFrequency, simple_tokens
 from mplug.metrics.objects import names_in, object_counts
 from mplug.metrics.retrieval import grades, ground_truth, hits
@@ -28,8 +28,11 @@ from mplug.metrics.signature import (
     object_signature,
     retrieval_signature,
 )
+from mplug.tasks.figures import Figure, figure_of, value_of
 from mplug.tasks.observer import Images, Observer, Texts
 from mplug.tasks.untrained import Untrained
+
+__all__ = ["Evaluation", "Figure", "Gallery", "SplitName", "evaluate"]
 
 Floats = npt.NDArray[np.float64]
 Phases = Callable[[str, int, int], None]
@@ -40,20 +43,6 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 GALLERY_SEED = 7  # the same object sets for every model and every artist
 WAYS = ("image_to_text", "text_to_image")
 BLANK = "blank_image"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure with its interval, what it is compared with, and how it was computed."""
-
-    task: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    baselines: Mapping[str, float]
-    signature: str
 
 
 @dataclass(frozen=True)
@@ -81,13 +70,9 @@ class Gallery:
         Raises:
             ConfigError: the world holds out fewer combinations than asked for.
         """
-        artists = {
-            "training_artists": config.artists,
-            "validation_artist": config.validation_artists,
-            "unseen_artist": TEST_ARTISTS,
-        }
+        artists = artists_of(config, split)
         examples = SceneExamples(config, image_size=image_size)
-        scenes = examples.gallery(count, artists=artists[split], seed=GALLERY_SEED, objects=objects)
+        scenes = examples.gallery(count, artists=artists, seed=GALLERY_SEED, objects=objects)
         return cls(split, scenes, frozenset(examples.world.names))
 
     @property
@@ -112,6 +97,16 @@ class Evaluation:
     extras: tuple[Figure, ...]
     similarity: Floats = field(repr=False)  # [images, texts]
     captions: tuple[str, ...] = field(repr=False)
+
+
+def artists_of(config: ScenesConfig, split: SplitName) -> tuple[str, ...]:
+    """Whose drawings a split shows."""
+    artists: dict[SplitName, tuple[str, ...]] = {
+        "training_artists": config.artists,
+        "validation_artist": config.validation_artists,
+        "unseen_artist": TEST_ARTISTS,
+    }
+    return artists[split]
 
 
 def silent(phase: str, done: int, total: int) -> None:
@@ -175,7 +170,7 @@ def _recall(
     }
     signature = retrieval_signature(metric, split=gallery.split, images=count, texts=count)
     parts = mean_parts(_hits(similarity, way, k=k))
-    return _figure("retrieval", signature, parts, baselines=baselines)
+    return figure_of("retrieval", signature, parts, baselines=baselines)
 
 
 def _hits(table: Floats, way: str, *, k: int) -> Floats:
@@ -198,12 +193,12 @@ def _described(
         predicted = [names_in(text, gallery.names) for text in texts]
         return object_counts(predicted, gallery.objects).astype(np.float64)
 
-    yield _figure(
+    yield figure_of(
         "captioning",
         object_signature("object_f1", split=gallery.split, scenes=scenes, names=len(gallery.names)),
         counts(captions),
         statistic=micro_f1,
-        baselines={name: _value(counts(texts), micro_f1) for name, texts in others.items()},
+        baselines={name: value_of(counts(texts), micro_f1) for name, texts in others.items()},
         settings=beam_setting,
     )
     references = [[simple_tokens(text) for text in each.references] for each in gallery.scenes]
@@ -212,7 +207,7 @@ def _described(
     def agreement(texts: Sequence[str]) -> Floats:
         return mean_parts(scorer.scores([simple_tokens(text) for text in texts], references))
 
-    yield _figure(
+    yield figure_of(
         "captioning",
         cider_signature(
             split=gallery.split,
@@ -222,7 +217,7 @@ def _described(
             document_frequency="references",
         ),
         agreement(captions),
-        baselines={name: _value(agreement(texts), ratio) for name, texts in others.items()},
+        baselines={name: value_of(agreement(texts), ratio) for name, texts in others.items()},
         settings=beam_setting,
     )
 
@@ -264,7 +259,7 @@ def _reranked(
             graded = grades(table, rerank_scores=scores, ranked_mask=judged)
             metric = f"recall_at_1_{way}_by_{name}"
             signature = retrieval_signature(metric, split=gallery.split, images=count, texts=count)
-            yield _figure(
+            yield figure_of(
                 "retrieval",
                 signature,
                 mean_parts(hits(graded, right, k=1)),
@@ -285,7 +280,7 @@ def _relations(gallery: Gallery, captions: Sequence[str]) -> Iterator[Figure]:
         guessed.append(np.mean([bool(relation_holds(other, each.scene)) for other in others]))
     if true:
         counts = {"scenes": len(gallery.scenes), "stated": len(true)}
-        yield _figure(
+        yield figure_of(
             "captioning",
             Signature("relation_accuracy", gallery.split, counts, {"among": "right_objects"}),
             mean_parts(true),
@@ -310,37 +305,9 @@ def _reversals(
         text_rows=np.arange(len(rows)),
     )
     preferred = np.where(true == false, 0.5, true > false)
-    yield _figure(
+    yield figure_of(
         "matching",
         Signature("true_over_reversed", gallery.split, {"pairs": len(pairs)}, {"ties": "half"}),
         mean_parts(preferred),
         baselines={"chance": 0.5},
     )
-
-
-def _figure(
-    task: str,
-    signature: Signature,
-    parts: Floats,
-    *,
-    baselines: Mapping[str, float],
-    statistic: Callable[[Floats], Floats] = ratio,
-    settings: Mapping[str, str] | None = None,
-) -> Figure:
-    """The statistic of one row of parts a scene, with its interval."""
-    low, high = interval(parts, statistic=statistic)
-    signature = replace(signature, settings={**signature.settings, **(settings or {})})
-    return Figure(
-        task=task,
-        metric=signature.metric,
-        value=_value(parts, statistic),
-        low=low,
-        high=high,
-        n=len(parts),
-        baselines=dict(baselines),
-        signature=str(signature),
-    )
-
-
-def _value(parts: Floats, statistic: Callable[[Floats], Floats]) -> float:
-    return float(statistic(parts.sum(axis=0, keepdims=True))[0])

@@ -60,7 +60,13 @@ class Observer:
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Texts:
         """Encode `[CLS] words` of each text."""
-        rows = [[self.tokenizer.cls_id, *self.tokenizer.encode(text)] for text in texts]
+        return self.encoded(
+            [[self.tokenizer.cls_id, *self.tokenizer.encode(text)] for text in texts]
+        )
+
+    @torch.inference_mode()
+    def encoded(self, rows: Sequence[list[int]]) -> Texts:
+        """Encode texts that are ids already, of any lengths."""
         longest = max(map(len, rows))
         ids = torch.full((len(rows), longest), self.tokenizer.pad_id)
         for place, row in enumerate(rows):

@@ -53,11 +53,34 @@ METRICS = {
         "True caption preferred to the reversed one",
         "Does matching (ITM) like “a above b” better than “a below b” where it is so?",
     ),
+    "answer_accuracy": (
+        "Questions answered right",
+        "Is the answer, in the model's own words, the one that the picture gives?",
+    ),
+    "grounding_accuracy": (
+        "Phrases found (Acc@0.5)",
+        "Does the box overlap the true one by half of what both cover?",
+    ),
+    "mean_iou": (
+        "Overlap of found boxes with the true ones (IoU)",
+        "How much of what the box and the true one cover do they share?",
+    ),
+    "compare_accuracy": (
+        "Statements about two pictures judged right",
+        "Is a statement about the left and the right picture true or false?",
+    ),
+    "entail_accuracy": (
+        "Hypotheses judged right",
+        "Does the picture say so, say otherwise, or leave it open?",
+    ),
     "cider_d": (
         "Captions against the true ones (CIDEr-D)",
         "Do words and phrases agree with the true captions, rare ones counting more? From 0 to 10.",
     ),
 }
+
+# Metrics that also come for each kind of what is asked: `answer_accuracy_how_many`.
+BY_KIND = ("answer_accuracy", "grounding_accuracy", "compare_accuracy", "entail_accuracy")
 
 WORDS = {
     "training_artists": "Artists it trained on",
@@ -68,6 +91,12 @@ WORDS = {
     "pixel_nearest_neighbour": "nearest by pixels",
     "blank_image": "blank picture",
     "most_frequent_caption": "commonest caption",
+    "majority_answer": "commonest answer",
+    "most_common_answer_to_text": "commonest answer to the same question",
+    "majority_label": "commonest label",
+    "most_common_label_of_text": "commonest label of the same text",
+    "centre_box": "box in the middle",
+    "mean_box": "mean of all boxes",
     "itc": "Contrast (ITC): which caption belongs to which picture",
     "itm": "Matching (ITM): does this caption fit this picture",
     "mlm": "Masked words (MLM): fill the gaps",
@@ -79,7 +108,12 @@ WORDS = {
 
 def metric_title(metric: str) -> str:
     """A metric's name in plain words."""
-    return METRICS[metric][0] if metric in METRICS else spelled(metric)
+    if metric in METRICS:
+        return METRICS[metric][0]
+    whole = next((name for name in BY_KIND if metric.startswith(f"{name}_")), None)
+    if whole is None:
+        return spelled(metric)
+    return f"{METRICS[whole][0]}: {spelled(metric.removeprefix(f'{whole}_'))}"
 
 
 def metric_question(metric: str) -> str:

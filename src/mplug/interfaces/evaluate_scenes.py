@@ -1,0 +1,138 @@
+"""A run that learned from scenes, measured on held-out ones: everything that it can do."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mplug.config.load import load_config
+from mplug.config.schema import RunConfig, ScenesConfig
+from mplug.errors import CheckpointError, ConfigError
+from mplug.interfaces.api import Model, load
+from mplug.interfaces.measure import measure, measure_tasks, score_of
+from mplug.interfaces.report.content import Score
+from mplug.tasks.evaluation import Gallery, SplitName
+from mplug.tasks.scene_evaluation import TASKS
+
+TOGETHER = ("retrieval", "caption")  # measured on one gallery, in one go
+
+
+@dataclass(frozen=True)
+class Galleries:
+    """Which held-out scenes a run is measured on, and what it is compared with."""
+
+    splits: Sequence[SplitName]
+    scenes: int  # of each gallery
+    objects: Sequence[int]  # in a scene; none: two to search and describe, else as in training
+    rerank: int
+    remembered: int  # training scenes that the baselines know
+
+
+def evaluate_scenes(
+    run: Path, *, galleries: Galleries, tasks: Sequence[str], device: str
+) -> list[Score]:
+    """Every figure of `tasks`, or of all tasks that the model has learned, split by split.
+
+    Raises:
+        ConfigError: the run knows no scenes, or the scenes cannot be made.
+        CheckpointError: the model cannot do one of `tasks`.
+    """
+    config = _config(run)
+    world = _world(config, run)
+    model = load(run, device=device)
+    chosen = _chosen(model, tasks)
+    found = [
+        *_together(model, config, world, galleries=galleries, tasks=chosen, device=device),
+        *_asked(model, config, world, galleries=galleries, tasks=chosen, device=device),
+    ]
+    return [score for split in galleries.splits for score in found if score.split == split]
+
+
+def _config(run: Path) -> RunConfig:
+    file = run / "config.json"
+    if not file.is_file():
+        raise ConfigError(f"{run} has no config.json, so it is no run: name the folder of a run")
+    return load_config(file)
+
+
+def _world(config: RunConfig, run: Path) -> ScenesConfig:
+    if config.data.scenes is None:
+        raise ConfigError(
+            f"{run / 'config.json'}: data.scenes is null: only runs on scenes have galleries; "
+            "for records, name a task and a file: mplug evaluate RUN answer data=FILE"
+        )
+    return config.data.scenes
+
+
+def _chosen(model: Model, tasks: Sequence[str]) -> list[str]:
+    able = [*TOGETHER, *(task for task in TASKS if task in model.config.skills)]
+    lacking = [task for task in tasks if task not in able]
+    if lacking:
+        raise CheckpointError(
+            f"this model was not trained for {lacking[0]!r}; it can be measured on "
+            f"{', '.join(able)}"
+        )
+    return list(tasks) or able
+
+
+def _together(
+    model: Model,
+    config: RunConfig,
+    world: ScenesConfig,
+    *,
+    galleries: Galleries,
+    tasks: Iterable[str],
+    device: str,
+) -> Iterator[Score]:
+    """Retrieval and captions, with what is beside them: relations, matching."""
+    if not set(TOGETHER) & set(tasks):
+        return
+    shown = [
+        Gallery.held_out(
+            world,
+            split=split,
+            image_size=config.model.vision.image_size,
+            count=galleries.scenes,
+            objects=galleries.objects or (2,),
+        )
+        for split in galleries.splits
+    ]
+    evaluations = measure(
+        model,
+        shown,
+        world=world,
+        remembered=galleries.remembered,
+        seed=config.train.seed,
+        device=device,
+        rerank=galleries.rerank,
+    )
+    for gallery, evaluation in zip(shown, evaluations, strict=True):
+        for figure in (*evaluation.figures, *evaluation.extras):
+            yield score_of(figure, split=gallery.split)
+
+
+def _asked(
+    model: Model,
+    config: RunConfig,
+    world: ScenesConfig,
+    *,
+    galleries: Galleries,
+    tasks: Iterable[str],
+    device: str,
+) -> Iterator[Score]:
+    """Answers, boxes and classes."""
+    asked = [task for task in TASKS if task in tasks]
+    if not asked:
+        return
+    for evaluation in measure_tasks(
+        model,
+        world=world,
+        splits=galleries.splits,
+        tasks=asked,
+        count=galleries.scenes,
+        objects=galleries.objects,
+        remembered=galleries.remembered,
+        image_size=config.model.vision.image_size,
+        device=device,
+    ):
+        for figure in (*evaluation.figures, *evaluation.extras):
+            yield score_of(figure, split=evaluation.asked.split)

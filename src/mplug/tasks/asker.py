@@ -1,0 +1,125 @@
+"""A model's answers, boxes and classes for many asks: in batches, in eval mode, no gradients."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mplug.config.schema import GenerationConfig
+from mplug.data.asking import phrase_ids, question_ids, statement_ids
+from mplug.data.items import ENTAILMENT, TRUTH
+from mplug.inference.beam_search import BeamSearch
+from mplug.inference.generate import generate
+from mplug.inference.grounding import find_boxes
+from mplug.objectives.boxes import from_bins, to_corners
+from mplug.tasks.asked import Ask
+from mplug.tasks.observer import Images, Observer, Progress, Texts, silent
+
+BATCH = 100  # asks that go through the network at once
+ANSWER_TOKENS = 10  # word pieces of the longest answer, as released
+
+Floats = npt.NDArray[np.float64]
+Frames = Float[Tensor, "asks frames patches dim"]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """What a fine-tuned model says; every method keeps the order of its asks."""
+
+    observer: Observer
+    generation: GenerationConfig
+
+    @torch.inference_mode()
+    def answers(
+        self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
+    ) -> list[str]:
+        """An answer in the model's own words to each question."""
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        room = min(ANSWER_TOKENS, model.config.text.max_positions)
+        search = BeamSearch(
+            self.generation.model_copy(update={"min_tokens": 1, "max_tokens": room})
+        )
+        rows = [question_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
+        said: list[str] = []
+        for text, seen in self._batches(images, asks, rows, progress):
+            memory = model.joint_memory(text.states, seen.flatten(1, 2), text.mask)
+            written = generate(
+                model.decoder,
+                *memory,
+                prompt=torch.full((len(seen), 1), tokenizer.cls_id, device=self.observer.device),
+                end_id=tokenizer.sep_id,
+                search=search,
+            )
+            said += [tokenizer.decode(hypotheses[0].ids) for hypotheses in written]
+        return said
+
+    @torch.inference_mode()
+    def boxes(self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent) -> Floats:
+        """The likeliest box of each phrase, x0, y0, x1, y1 in shares of the sides [asks, 4]."""
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        rows = [phrase_ids(tokenizer, ask.text) for ask in asks]
+        found = [np.zeros((0, 4))]
+        for text, seen in self._batches(images, asks, rows, progress):
+            memory = model.joint_memory(text.states, seen.flatten(1, 2), text.mask)
+            bins = find_boxes(
+                model.decoder,
+                *memory,
+                start_id=tokenizer.start_box_id,
+                box_ids=tokenizer.box_ids,
+            ).bins[:, 0]
+            shares = from_bins(bins, bins=len(tokenizer.box_ids), dtype=torch.float64)
+            found.append(to_corners(shares).clamp(0, 1).cpu().numpy())
+        return np.concatenate(found)
+
+    @torch.inference_mode()
+    def truths(
+        self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
+    ) -> list[str]:
+        """`true` or `false` for each statement about two pictures."""
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
+        said: list[str] = []
+        for text, seen in self._batches(images, asks, rows, progress):
+            logits = model.compare(text.states, seen[:, 0], seen[:, 1], text.mask)
+            said += [TRUTH[place] for place in logits.argmax(dim=1).tolist()]
+        return said
+
+    @torch.inference_mode()
+    def labels(
+        self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
+    ) -> list[str]:
+        """What each picture says to a hypothesis: entailment, neutral or contradiction."""
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
+        said: list[str] = []
+        for text, seen in self._batches(images, asks, rows, progress):
+            logits = model.entail(model.fuse_text(text.states, seen.flatten(1, 2), text.mask))
+            said += [ENTAILMENT[place] for place in logits.argmax(dim=1).tolist()]
+        return said
+
+    def blind(self, say: Callable[..., Any], asks: Sequence[Ask]) -> list[Any]:
+        """What one of these methods says of the same asks about grey pictures.
+
+        A grey picture is the same whatever it stands for, so every text is asked once.
+        """
+        size = self.observer.model.config.vision.image_size
+        grey = self.observer.images(np.zeros((1, 3, size, size), dtype=np.float32))
+        blank = [ask._replace(pictures=(0,) * len(ask.pictures)) for ask in asks]
+        unique = list(dict.fromkeys(blank))
+        said = dict(zip(unique, say(grey, unique), strict=True))
+        return [said[ask] for ask in blank]
+
+    def _batches(
+        self, images: Images, asks: Sequence[Ask], rows: Sequence[list[int]], progress: Progress
+    ) -> Iterator[tuple[Texts, Frames]]:
+        """Encoded texts and, beside each, the states of its pictures."""
+        places = torch.tensor([ask.pictures for ask in asks], device=images.device)
+        for start in range(0, len(asks), BATCH):
+            part = slice(start, start + BATCH)
+            yield self.observer.encoded(rows[part]), images[places[part]]
+            progress(min(part.stop, len(asks)), len(asks))

@@ -1,0 +1,55 @@
+"""A figure as evaluations give it: with its interval, and what is had without seeing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mplug.metrics.bootstrap import interval, ratio
+from mplug.metrics.signature import Signature
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure with its interval, what it is compared with, and how it was computed."""
+
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    baselines: Mapping[str, float]
+    signature: str
+
+
+def figure_of(
+    task: str,
+    signature: Signature,
+    parts: Floats,
+    *,
+    baselines: Mapping[str, float],
+    statistic: Callable[[Floats], Floats] = ratio,
+    settings: Mapping[str, str] | None = None,
+) -> Figure:
+    """The statistic of one row of parts a scene [scenes, columns], with its interval."""
+    low, high = interval(parts, statistic=statistic)
+    signature = replace(signature, settings={**signature.settings, **(settings or {})})
+    return Figure(
+        task=task,
+        metric=signature.metric,
+        value=value_of(parts, statistic),
+        low=low,
+        high=high,
+        n=len(parts),
+        baselines=dict(baselines),
+        signature=str(signature),
+    )
+
+
+def value_of(parts: Floats, statistic: Callable[[Floats], Floats]) -> float:
+    """The statistic of all parts together."""
+    return float(statistic(parts.sum(axis=0, keepdims=True))[0])
