@@ -5,6 +5,7 @@ import struct
 import zlib
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mplug.config.schema import (
     FusionConfig,
     GenerationConfig,
     MPlugConfig,
+    Skill,
     TextConfig,
     VisionConfig,
 )
@@ -32,6 +34,7 @@ CARD = ModelCard(
     licence="Apache-2.0",
     scores=(Score("retrieval", "test", "recall_at_1", 0.25, 0.2, 0.3, 40, {"chance": 0.01}),),
 )
+SKILLS: tuple[Skill, ...] = get_args(Skill)
 EXIF_ORIENTATION = 0x0112
 LARGE = 0.3  # standard deviation of weights
 
@@ -41,7 +44,7 @@ def tiny_tokenizer() -> Tokenizer:
     return Tokenizer.train(CAPTIONS * 3, vocab_size=700)
 
 
-def tiny_config() -> MPlugConfig:
+def tiny_config(skills: tuple[Skill, ...] = ()) -> MPlugConfig:
     return MPlugConfig(
         vision=VisionConfig(
             image_size=24,
@@ -62,13 +65,14 @@ def tiny_config() -> MPlugConfig:
         fusion=FusionConfig(num_layers=3, connected_at=(1,)),
         decoder=DecoderConfig(num_layers=4),
         embed_dim=7,
+        skills=skills,
     )
 
 
-def tiny_model(seed: int = 0) -> MPlug:
+def tiny_model(seed: int = 0, *, skills: tuple[Skill, ...] = ()) -> MPlug:
     """Its weights are so large that pictures differ in their captions, which hold words only."""
     torch.manual_seed(seed)
-    model = MPlug(tiny_config()).eval()
+    model = MPlug(tiny_config(skills)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1 or "class_embedding" in name:
@@ -78,10 +82,10 @@ def tiny_model(seed: int = 0) -> MPlug:
     return model
 
 
-def save_tiny(folder: Path, *, seed: int = 0) -> Path:
+def save_tiny(folder: Path, *, seed: int = 0, skills: tuple[Skill, ...] = ()) -> Path:
     return save_pretrained(
         folder,
-        model=tiny_model(seed),
+        model=tiny_model(seed, skills=skills),
         tokenizer=tiny_tokenizer(),
         generation=GENERATION,
         card=CARD,

@@ -3,7 +3,8 @@
     model = mplug.load("runs/demo")
     model.caption("photo.jpg")
 
-A picture is a path, the bytes of a file, a Pillow image, an array, or what `Model.read` returns.
+A picture is a path, the bytes of a file, a Pillow image, an array, or what `Model.read` and
+`Model.clip` return; the path of a video stands for some of its frames.
 One picture (or text) gives one result, a list gives a list. The same call gives the same result,
 and what else is in the list changes nothing.
 """
@@ -14,29 +15,26 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
-from PIL import Image
 
-from mplug.config.load import load_config
-from mplug.data.media import load_image
-from mplug.data.tokenizer import Tokenizer
-from mplug.data.transforms import to_array
-from mplug.errors import CheckpointError, ConfigError
 from mplug.inference import index
-from mplug.interfaces.compute import Compute, Picture, chunks, joined
-from mplug.interfaces.locate import CHECKPOINTS, require_model
-from mplug.interfaces.writing import writing
-from mplug.training.checkpoints import Checkpoints
+from mplug.interfaces.asking import Asking, Box
+from mplug.interfaces.compute import Compute, chunks, joined
+from mplug.interfaces.loading import load_source
+from mplug.interfaces.pictures import (
+    ImageSource,
+    Picture,
+    as_list,
+    join_frames,
+    named,
+    read_picture,
+)
+from mplug.interfaces.writing import require_room, writing
 from mplug.training.distributed import choose_device
-from mplug.training.state import TASK
 from mplug.weights import hub, store
 from mplug.weights.card import ModelCard
-from mplug.weights.layout import CONFIG, FILES
+from mplug.weights.layout import FILES
 
-__all__ = ["Hit", "ImageSource", "Model", "Picture", "Ranked", "load"]
-
-TASK_PREFIX = "model."  # of the model's tensors among a task's
-
-ImageSource = str | Path | bytes | Image.Image | np.ndarray | Picture
+__all__ = ["Box", "Hit", "ImageSource", "Model", "Picture", "Ranked", "load"]
 
 
 class Ranked(NamedTuple):
@@ -73,13 +71,7 @@ def load(
         ConfigError: the device does not exist here.
     """
     place = choose_device(device)
-    found = require_model(source)
-    if found is not None and found.unfinished:
-        loaded = _load_checkpoint(found.folder, image_size=image_size)
-    else:
-        saved = source if found is None else found.folder
-        loaded = store.load_pretrained(saved, image_size=image_size, revision=revision)
-    return Model(loaded, device=place)
+    return Model(load_source(source, image_size=image_size, revision=revision), device=place)
 
 
 class Model:
@@ -90,6 +82,9 @@ class Model:
         self.generation, self.config, self.card = loaded.generation, loaded.config, loaded.card
         self._compute = Compute(
             self.network, tokenizer=self.tokenizer, device=device or torch.device("cpu")
+        )
+        self._asking = Asking(
+            self._compute, config=self.config, generation=self.generation, read=self.read
         )
         self._fingerprint: str | None = None
 
@@ -133,16 +128,28 @@ class Model:
             private=private,
         )
 
-    def read(self, image: ImageSource, *, name: str | None = None) -> Picture:
-        """Read and scale a picture now, to use it many times; `name` is for error messages.
+    def read(
+        self, image: ImageSource, *, name: str | None = None, frames: int | None = None
+    ) -> Picture:
+        """Read and scale a picture or a clip now, to use it many times.
+
+        A path that ends as videos do gives `frames` (8) frames of the clip, at equal distances.
+        `name` is for error messages.
 
         Raises:
-            DataError: it is no usable picture; says which and why.
+            DataError: it is no usable picture or clip; says which and why.
+            MissingExtraError: it is a clip, and the library that reads clips is not installed.
         """
-        if isinstance(image, Picture):
-            return image
-        opened = load_image(image, name=name)
-        return Picture(to_array(opened, size=self.config.vision.image_size))
+        size = self.config.vision.image_size
+        return read_picture(image, size=size, name=name, frames=frames)
+
+    def clip(self, frames: Sequence[ImageSource]) -> Picture:
+        """One clip of pictures in their order, to be given to a method as one picture.
+
+        Raises:
+            DataError: there are none, or one cannot be used; says which and why.
+        """
+        return join_frames([self.read(frame, name=name) for frame, name in named(frames)])
 
     @overload
     def caption(  # type: ignore[overload-overlap]
@@ -176,15 +183,91 @@ class Model:
         Raises:
             DataError: a picture cannot be used. ConfigError: an option does not exist.
         """
-        sources, single = _as_list(images)
+        sources, single = as_list(images)
         ids = self._prompt(prompt)
         chosen = writing(self.generation, options, seed=seed)
-        self._require_room(len(ids), max_tokens=chosen.config.max_tokens)
+        require_room(len(ids), max_tokens=chosen.config.max_tokens, config=self.config)
         captions: list[str] = []
         for pictures in self._batches(sources):
             places = range(len(captions), len(captions) + len(pictures))
             captions += self._compute.write(pictures, prompt=ids, search=chosen.search(places))
         return captions[0] if single else captions
+
+    def answer(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        questions: str | Sequence[str],
+        *,
+        answers: Sequence[str] | None = None,
+        text: str | Sequence[str] = "",
+        seed: int | None = None,
+        **options: float,
+    ) -> Any:
+        """The answer to a question about a picture; of a list `answers`, the likeliest.
+
+        Lists belong together item by item; what is single is used for all. `text` is further text
+        that goes with a question, such as words seen in the picture. `options` are those of
+        `caption`; an answer has 1 to 10 word pieces unless they say otherwise.
+
+        Raises:
+            CheckpointError: the model was not trained to answer. DataError: a picture or a text
+            cannot be used. ConfigError: an option does not exist.
+        """
+        return self._asking.answer(
+            images, questions, answers=answers, text=text, seed=seed, options=options
+        )
+
+    def ground(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        phrases: str | Sequence[str],
+        *,
+        best: int = 1,
+    ) -> Any:
+        """Where a phrase is in a picture: a `Box` in the picture's own pixels.
+
+        With `best` above 1, a list of at most so many boxes that hardly overlap, likeliest first.
+        Lists belong together item by item; what is single is used for all.
+
+        Raises:
+            CheckpointError: the model was not trained to ground phrases. DataError: a picture or a
+            phrase cannot be used.
+        """
+        return self._asking.ground(images, phrases, best=best)
+
+    def compare(
+        self,
+        first: ImageSource | Sequence[ImageSource],
+        second: ImageSource | Sequence[ImageSource],
+        statements: str | Sequence[str],
+    ) -> Any:
+        """The probability that a statement is true of two pictures: a float, or an array.
+
+        Lists belong together item by item; what is single is used for all.
+
+        Raises:
+            CheckpointError: the model was not trained to compare. DataError: a picture or a
+            statement cannot be used.
+        """
+        return self._asking.compare(first, second, statements)
+
+    def entail(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        hypotheses: str | Sequence[str],
+        *,
+        premise: str | Sequence[str] = "",
+    ) -> Any:
+        """Probabilities of contradiction, neutral and entailment, by these names.
+
+        `premise` says in words what the picture shows, where that is known. Lists belong together
+        item by item; what is single is used for all.
+
+        Raises:
+            CheckpointError: the model was not trained for it. DataError: a picture or a text
+            cannot be used.
+        """
+        return self._asking.entail(images, hypotheses, premise=premise)
 
     def embed_image(self, images: ImageSource | Sequence[ImageSource]) -> np.ndarray:
         """Unit vectors, float32 [dim] for one picture, [pictures, dim] for a list.
@@ -192,7 +275,7 @@ class Model:
         Raises:
             DataError: a picture cannot be used.
         """
-        sources, single = _as_list(images)
+        sources, single = as_list(images)
         parts = [self._compute.embed_pictures(pictures) for pictures in self._batches(sources)]
         rows = joined(parts, width=self.config.embed_dim)
         return rows[0] if single else rows
@@ -217,7 +300,7 @@ class Model:
         Raises:
             DataError: a picture cannot be used, or a text is too long.
         """
-        sources, one_image = _as_list(images)
+        sources, one_image = as_list(images)
         one_text = isinstance(texts, str)
         words = [texts] if isinstance(texts, str) else list(texts)
         parts = [self._compute.match(pictures, words) for pictures in self._batches(sources)]
@@ -300,51 +383,10 @@ class Model:
     def _prompt(self, text: str) -> list[int]:
         return [self.tokenizer.cls_id, *self.tokenizer.encode(text)]
 
-    def _require_room(self, prompt: int, *, max_tokens: int) -> None:
-        limit = self.config.text.max_positions
-        if prompt + max_tokens - 1 > limit:
-            raise ConfigError(
-                f"a prompt of {prompt - 1} word pieces and max_tokens = {max_tokens} exceed the "
-                f"{limit} positions of this model"
-            )
-
     def _batches(self, sources: Sequence[ImageSource]) -> Iterator[list[Picture]]:
         """Pictures in small batches, each read when its turn comes."""
-        names = [
-            None if isinstance(source, (str, Path)) else f"picture {place} of {len(sources)}"
-            for place, source in enumerate(sources, start=1)
-        ]
-        for part in chunks(list(zip(sources, names, strict=True))):
+        for part in chunks(list(named(sources))):
             yield [self.read(source, name=name) for source, name in part]
-
-
-def _load_checkpoint(run: Path, *, image_size: int | None) -> store.Loaded:
-    """The model inside the newest whole checkpoint of a run that has not exported one yet."""
-    checkpoint = Checkpoints(run / CHECKPOINTS, keep=1).latest().checkpoint
-    if checkpoint is None:
-        raise CheckpointError(f"{run}: holds no checkpoint yet")
-    config = load_config(run / CONFIG)
-    tensors = store.read_weights(checkpoint.folder / TASK)
-    model = store.build(
-        config.model,
-        {
-            name.removeprefix(TASK_PREFIX): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(TASK_PREFIX)
-        },
-        where=str(checkpoint.folder / TASK),
-        image_size=image_size,
-    )
-    return store.Loaded(model, Tokenizer.load(run), config.generation, model.config, card="")
-
-
-def _as_list(images: ImageSource | Sequence[ImageSource]) -> tuple[list[ImageSource], bool]:
-    """The pictures, and whether it was a single one; an array of four axes is a batch."""
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return list(images), False
-    if isinstance(images, ImageSource):
-        return [images], True
-    return list(images), False
 
 
 def _path_of(source: ImageSource) -> Path | None:

@@ -24,6 +24,9 @@ ModelName = Annotated[
     typer.Option("--model", help="A run, a saved model or a hub name [the newest of runs/]."),
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="Where to compute [the best].")]
+Frames = Annotated[
+    int | None, typer.Option(min=1, help="How many frames of a clip to look at [8].")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -50,17 +53,18 @@ class Problems:
 
 
 def caption(
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, clips, or folders of pictures.")],
     *,
     model: ModelName = None,
     out: Annotated[
         Path | None, typer.Option(help="Write JSON lines here; a file begun is continued.")
     ] = None,
     prompt: Annotated[str, typer.Option(help="Words that every caption begins with.")] = "",
+    frames: Frames = None,
     device: DeviceName = None,
     as_json: Json = False,
 ) -> None:
-    """Describe pictures, one line each: the path, a tab, the caption.
+    """Describe pictures and clips, one line each: the path, a tab, the caption.
 
     Exit code: 0 all described, 2 a wrong option, 3 some pictures could not be read (each is named
     on standard error, the others are described), 4 no usable model, 130 stopped with Ctrl-C.
@@ -74,7 +78,13 @@ def caption(
         try:
             quiet = as_json or file is not None
             for path, text in _captions(
-                todo, problems, model=model, device=device, prompt=prompt, quiet=quiet
+                todo,
+                problems,
+                model=model,
+                device=device,
+                prompt=prompt,
+                frames=frames,
+                quiet=quiet,
             ):
                 captions.append({"image": str(path), "caption": text})
                 if file is not None:
@@ -117,7 +127,7 @@ def search(
         raise ConfigError("the text to look for is empty")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    loaded = _load(model, device=device)
+    loaded = load_model(model, device=device)
     problems = Problems()
     gallery = loaded.index(folder, report=lambda line: typer.secho(line, err=True))
     for path, reason in gallery.unreadable.items():
@@ -150,7 +160,7 @@ def rank(
 
     Exit code: 0 ranked, 2 a wrong option, 3 the picture could not be read, 4 no usable model.
     """
-    ranked = _load(model, device=device).rank(image, texts)
+    ranked = load_model(model, device=device).rank(image, texts)
     if as_json:
         print(json_line({"image": str(image), "texts": [one._asdict() for one in ranked]}))
         return
@@ -171,12 +181,13 @@ def _captions(
     model: str | None,
     device: Device | None,
     prompt: str,
+    frames: int | None,
     quiet: bool,
 ) -> Iterator[tuple[Path, str]]:
     """Pictures with their captions, some at a time; those that cannot be read are problems."""
     if not paths:
         return
-    loaded = _load(model, device=device)
+    loaded = load_model(model, device=device)
 
     from rich.console import Console
     from rich.progress import track
@@ -190,7 +201,7 @@ def _captions(
         readable: dict[Path, Picture] = {}
         for path in part:
             try:
-                readable[path] = loaded.read(path)
+                readable[path] = loaded.read(path, frames=frames)
             except DataError as error:
                 problems.add(path, str(error))
         texts = loaded.caption(list(readable.values()), prompt=prompt)
@@ -212,7 +223,7 @@ def _expand(images: Iterable[Path], problems: Problems) -> Iterator[Path]:
                 yield path
 
 
-def _load(model: str | None, *, device: Device | None) -> "Model":
+def load_model(model: str | None, *, device: Device | None) -> "Model":
     """The model asked for; a name that cannot be right is answered before torch is imported."""
     name = str(newest_model()) if model is None else model
     require_model(name)
