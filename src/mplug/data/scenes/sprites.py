@@ -99,6 +99,12 @@ def colour_word(artist: str, name: str) -> str | None:
     return word if shares[word] >= AGREE else None
 
 
+def colour_share(pixels: Pixels, colour: str) -> float:
+    """The share of RGB pixels [n, 3] that a colour word fits."""
+    hsv = np.array(Image.fromarray(pixels[None]).convert("HSV"))[0].astype(int)
+    return float(_colours(hsv)[colour].mean())
+
+
 def _colours(hsv: npt.NDArray[np.int_]) -> dict[str, npt.NDArray[np.bool_]]:
     """For each colour word, which of the pixels [n, 3] of hue, saturation, value it fits.
 

@@ -18,7 +18,7 @@ from mplug.data.scenes.render import Renderer
 from mplug.data.scenes.scene import Box, Scene
 from mplug.data.scenes.statements import Hypothesis, Statement, hypothesis, statements
 from mplug.data.scenes.stream import SceneExamples, Split, to_pixels
-from mplug.data.tokenizer import NUM_BOX_TOKENS, Tokenizer
+from mplug.data.tokenizer import Tokenizer
 from mplug.errors import ConfigError
 
 SceneTask = Literal["retrieval", "caption", "answer", "ground", "compare", "entail"]
@@ -57,7 +57,8 @@ class SceneTasks:
 
     Statements need two pictures and hypotheses a screen in half of theirs, which counting does not
     allow: where both are asked for, an example is for the one or the other. Everything else is
-    asked of every picture, and an example has one or two. `tokenizer` may be left out where only scenes are wanted.
+    asked of every picture, and an example has one or two. `tokenizer` may be left out where only
+    scenes are wanted.
 
     Raises:
         ConfigError: a task is unknown or missing, or the world cannot be made.
@@ -213,8 +214,7 @@ class SceneTasks:
             yield "answer", Item(images, question_ids(tokenizer, question.text), (target,))
         for phrase in shown.phrases:
             box = box_shares(phrase.box, image_size=shown.scene.image.shape[0])
-            target = Target(box_target(box, tokenizer=tokenizer))
-            yield "ground", Item(images, phrase_ids(tokenizer, phrase.text), (target,), box=box)
+            yield "ground", Item(images, phrase_ids(tokenizer, phrase.text), box=box)
         if shown.hypothesis is not None:
             text = statement_ids(tokenizer, shown.hypothesis.text)
             yield "entail", Item(images, text, label=ENTAILMENT.index(shown.hypothesis.label))
@@ -232,11 +232,3 @@ def box_shares(box: Box, *, image_size: int) -> tuple[float, float, float, float
         box.x1 / image_size,
         box.y1 / image_size,
     )
-
-
-def box_target(box: tuple[float, float, float, float], *, tokenizer: Tokenizer) -> list[int]:
-    """The tokens of a box: its start, then centre x, centre y, width and height, rounded down."""
-    x0, y0, x1, y1 = box
-    shares = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
-    places = [int(min(max(share, 0.0), 1.0) * (NUM_BOX_TOKENS - 1)) for share in shares]
-    return [tokenizer.start_box_id, *(tokenizer.box_ids[place] for place in places)]
