@@ -73,7 +73,7 @@ def test_the_golden_captions_have_the_golden_tokens() -> None:
 
 
 def slow_tokens(caption: str) -> list[str]:
-    """Every rule at every place: the twin that knows no plain words."""
+    """Every rule at every place: the twin that knows no short ways."""
     position, tokens = 0, []
     while position < len(caption):
         found = longest_match(f"{caption}\n\n", position)
@@ -85,6 +85,7 @@ def slow_tokens(caption: str) -> list[str]:
 captions = some.lists(
     some.sampled_from(
         ["a", "Dog", "cannot", "the", "x", "no", "I", "can't", "o'clock", "5", "1/2", "St.", "U.S."]
+        + ["it's", "dogs'", "'n'", "'90s", "art", "fig", "T-shirt", ":", ";", "?", "!", ")", "’s"]
         + [
             ".",
             ",",
@@ -111,7 +112,7 @@ captions = some.lists(
 
 @settings(deadline=None)
 @given(captions)
-def test_the_short_way_for_plain_words_changes_nothing(caption: str) -> None:
+def test_the_short_ways_change_nothing(caption: str) -> None:
     assert ptb_tokens(caption) == slow_tokens(caption)
 
 

@@ -7,8 +7,9 @@ belongs in the figure's signature: the same captions cut differently score diffe
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +30,15 @@ def simple_tokens(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def ngrams(tokens: Tokens, *, max_n: int = MAX_N) -> Iterator[NGram]:
+    """Every run of 1 to `max_n` tokens, as often as it occurs, the short ones first."""
+    later = [tokens[start:] for start in range(max_n)]
+    return chain.from_iterable(zip(*later[:n], strict=False) for n in range(1, max_n + 1))
+
+
 def ngram_counts(tokens: Tokens, *, max_n: int = MAX_N) -> Counter[NGram]:
     """How often each run of 1 to `max_n` tokens occurs."""
-    counts: Counter[NGram] = Counter()
-    for n in range(1, max_n + 1):
-        counts.update(zip(*(tokens[start:] for start in range(n)), strict=False))
-    return counts
+    return Counter(ngrams(tokens, max_n=max_n))
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class DocumentFrequency:
         """Count over the references of every image; an image counts once for an n-gram."""
         counts: Counter[NGram] = Counter()
         for texts in references:
-            counts.update({ngram for tokens in texts for ngram in ngram_counts(tokens)})
+            counts.update(set(chain.from_iterable(map(ngrams, texts))))
         return cls(dict(counts), len(references))
 
 

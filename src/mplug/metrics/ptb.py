@@ -5,7 +5,8 @@ and then drops 17 tokens of punctuation. What a token is, `ptb_rules` says.
 """
 
 import re
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from mplug.metrics.ptb_rules import ABBREVIATED, RULES, Rule, W
@@ -19,10 +20,16 @@ DROPPED = frozenset(
 )
 CUT_IN_TWO = frozenset({"cannot", "gonna", "wanna", "gotta", "lemme", "gimme"})
 
-# Most words of captions, with the punctuation and blanks that are dropped behind them: no rule
-# makes anything longer of letters, but for the words below.
-_PLAIN = re.compile(r"(?:([A-Za-z]{2,})[.,]?|([A-Za-z]))\s+")
+# Two short ways, which change nothing (the tests hold them to the long one). Most words of captions
+# stand in runs of letters, with punctuation that is dropped: no rule makes anything longer of
+# them, but for the words below.
+_PLAIN = re.compile(r"(?:[A-Za-z]{2,}[.,]?\s+|[A-Za-z]\s+)+")
 _NOT_PLAIN = CUT_IN_TWO | ABBREVIATED
+_TO_BLANKS = str.maketrans(".,", "  ")
+# And what lies between two blanks is cut without a look beyond them, if it holds none of the
+# characters by which a rule reaches over a blank: such chunks are remembered.
+_CHUNK = re.compile(r"([A-Za-z'’\"()!?,;:-]{1,40})\s+")
+_REMEMBERED = 16384
 _LINE_END = "\n\n"  # some rules look at two characters behind a token
 
 
@@ -46,11 +53,38 @@ def ptb_tokens(caption: str) -> list[str]:
     tokens: list[str] = []
     position = 0
     while position < len(caption):
-        found = _plain_word(text, position) or longest_match(text, position)
-        if found.token and found.token not in DROPPED:
-            tokens.append(found.token)
-        position += found.length
+        if (plain := _PLAIN.match(text, position)) and _NOT_PLAIN.isdisjoint(
+            words := plain[0].translate(_TO_BLANKS).lower().split()
+        ):
+            tokens += words
+            position = plain.end()
+        elif chunk := _CHUNK.match(text, position):
+            tokens += _chunk_tokens(chunk[1])
+            position = chunk.end()
+        elif text[position].isspace():
+            position += 1
+        else:
+            found = longest_match(text, position)
+            if found.token and found.token not in DROPPED:
+                tokens.append(found.token)
+            position += found.length
     return tokens
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _chunk_tokens(chunk: str) -> tuple[str, ...]:
+    """The tokens of a chunk that a blank follows."""
+    return tuple(_each_longest(chunk))
+
+
+def _each_longest(text: str) -> Iterator[str]:
+    """The tokens of a text by every rule at every place, without the dropped ones."""
+    position, ended = 0, text + _LINE_END
+    while position < len(text):
+        found = longest_match(ended, position)
+        if found.token and found.token not in DROPPED:
+            yield found.token
+        position += found.length
 
 
 def longest_match(text: str, position: int) -> Found:
@@ -66,13 +100,6 @@ def longest_match(text: str, position: int) -> Found:
         return Found("", 1)
     rule, matched = best
     return Found(rule.write(matched), len(matched))
-
-
-def _plain_word(text: str, position: int) -> Found | None:
-    plain = _PLAIN.match(text, position)
-    if plain is None or (word := plain[plain.lastindex or 0].lower()) in _NOT_PLAIN:
-        return None
-    return Found(word, plain.end() - position)
 
 
 def _kind(character: str) -> str:
