@@ -29,6 +29,10 @@ def convert(
     images: Annotated[
         Path | None, typer.Option(help="The folder that the pictures' names are relative to.")
     ] = None,
+    without: Annotated[
+        list[Path] | None,
+        typer.Option(help="Records, ids (.txt) or a REFER folder whose pictures are left out."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of splits that a data set does not have.")] = 0,
     max_bad_share: Annotated[
         float, typer.Option(min=0, max=1, help="The share of rows that may be broken.")
@@ -44,6 +48,7 @@ def convert(
     from mplug.data.convert import CONVERTERS
     from mplug.data.convert.common import Request
     from mplug.data.convert.write import write_conversion
+    from mplug.data.held_out import leave_out, read_held_out
 
     if name is None:
         _show_all(CONVERTERS, as_json=as_json)
@@ -54,14 +59,31 @@ def convert(
         return
     paths = _paths(words or [])
     converter.require(name, paths)
+    conversion = converter.convert(Request(paths, seed))
+    if without:
+        conversion = leave_out(conversion, read_held_out(without))
+    else:
+        _note_tests(name)
     report = write_conversion(
         name,
-        converter.convert(Request(paths, seed)),
+        conversion,
         folder=folder,
         images=images,
         max_bad_share=max_bad_share,
     )
     print(json.dumps(report.to_dict()) if as_json else "\n".join(_lines(report)))
+
+
+def _note_tests(name: str) -> None:
+    from mplug.data.held_out import SHARED_WITH
+
+    if name in SHARED_WITH:
+        typer.secho(
+            f"note: {name} shares pictures with {SHARED_WITH[name]}: name the tests you will "
+            "report with --without, or use `mplug data overlap` before training",
+            fg="yellow",
+            err=True,
+        )
 
 
 def _find(name: str, converters: "dict[str, Converter]") -> "Converter":

@@ -10,6 +10,7 @@ import typer
 
 from mplug.errors import DataError
 from mplug.interfaces.commands_convert import convert
+from mplug.interfaces.commands_overlap import overlap
 
 if TYPE_CHECKING:
     from mplug.data.check import CheckReport, Repetitions, Spread
@@ -27,6 +28,7 @@ data = typer.Typer(
     rich_markup_mode=None,
 )
 data.command()(convert)
+data.command()(overlap)
 
 
 @data.command()
