@@ -1,6 +1,6 @@
 """RandAugment as mPLUG uses it: two random operations, each half of the time, at one magnitude."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -17,15 +17,6 @@ SHEAR = 0.21
 TRANSLATION = 7  # pixels, whatever the picture's size
 ROTATION = 21  # degrees
 FILL = (128, 128, 128)
-
-
-def rand_augment(image: Image.Image, *, random: Randomness) -> Image.Image:
-    """An RGB picture of the same size, changed at random."""
-    for _ in range(NUM_OPERATIONS):
-        operation = OPERATIONS[int(random.integers(len(OPERATIONS)))]
-        if random.random() < OPERATION_SHARE:
-            image = operation(image, random)
-    return image
 
 
 def identity(image: Image.Image, random: Randomness) -> Image.Image:
@@ -79,18 +70,22 @@ def rotate(image: Image.Image, random: Randomness) -> Image.Image:
     return image.rotate(angle, resample=Image.Resampling.BILINEAR, fillcolor=FILL)
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    identity,
-    auto_contrast,
-    equalize,
-    brightness,
-    sharpness,
-    shear_x,
-    shear_y,
-    translate_x,
-    translate_y,
-    rotate,
-)
+NO_CHANGE: tuple[Operation, ...] = (identity,)
+COLOURS: tuple[Operation, ...] = (auto_contrast, equalize, brightness)  # what changes them
+DETAIL: tuple[Operation, ...] = (sharpness,)
+PLACES: tuple[Operation, ...] = (shear_x, shear_y, translate_x, translate_y, rotate)
+OPERATIONS = (*NO_CHANGE, *COLOURS, *DETAIL, *PLACES)
+
+
+def rand_augment(
+    image: Image.Image, *, random: Randomness, operations: Sequence[Operation] = OPERATIONS
+) -> Image.Image:
+    """An RGB picture of the same size, changed at random."""
+    for _ in range(NUM_OPERATIONS):
+        operation = operations[int(random.integers(len(operations)))]
+        if random.random() < OPERATION_SHARE:
+            image = operation(image, random)
+    return image
 
 
 def _sign(random: Randomness) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from mplug.errors import DataError
 
 MAX_SUBSTITUTES = 100
 PERMUTATION = 1  # the third number of an order's seed; an example's has two
+
+Made = TypeVar("Made")
 
 
 class RecordExamples:
@@ -59,26 +62,16 @@ class RecordExamples:
         Raises:
             DataError: neither the record nor any of many substitutes can be used.
         """
-        epoch, place = divmod(position, len(self))
-        item = int(_order(len(self), seed, epoch)[place])
-        random = np.random.default_rng((seed, position))
-        skipped: list[Skipped] = []
-        while len(skipped) < MAX_SUBSTITUTES:
-            record = self.records[item]
-            try:
-                return self._example(record, random=random, skipped=tuple(skipped))
-            except ImageError as error:
-                name = f"{error.name} ({record.source})"
-                skipped.append(Skipped(item, name, error.reason))
-                item = int(random.integers(len(self)))
-        raise DataError(
-            f"{MAX_SUBSTITUTES} pictures in a row cannot be used, the last one "
-            f"{skipped[-1].name}: {skipped[-1].reason}; `mplug data check FILE` lists all"
+        example, skipped = usable(
+            len(self),
+            position=position,
+            seed=seed,
+            make=lambda item, random: self._example(self.records[item], random=random),
+            source=lambda item: self.records[item].source,
         )
+        return replace(example, skipped=skipped)
 
-    def _example(
-        self, record: Record, *, random: np.random.Generator, skipped: tuple[Skipped, ...]
-    ) -> Example:
+    def _example(self, record: Record, *, random: np.random.Generator) -> Example:
         path = record.images[0]
         image = load_image(path, max_pixels=self.max_pixels)
         caption = record.caption[int(random.integers(len(record.caption)))]
@@ -96,8 +89,39 @@ class RecordExamples:
             ids=[self.tokenizer.cls_id, *words, self.tokenizer.sep_id],
             image_id=identity(record.image_id or path),
             caption_id=identity(caption),
-            skipped=skipped,
         )
+
+
+def usable(
+    length: int,
+    *,
+    position: int,
+    seed: int,
+    make: Callable[[int, np.random.Generator], Made],
+    source: Callable[[int], object],
+) -> tuple[Made, tuple[Skipped, ...]]:
+    """What `make` makes of an item and random numbers, and the items that it replaces.
+
+    The item is the one at `position` of a data set of `length` items; where it raises ImageError,
+    others are drawn until one can be used. `source` says where an item was written.
+
+    Raises:
+        DataError: neither the item nor any of many substitutes can be used.
+    """
+    epoch, place = divmod(position, length)
+    item = int(epoch_order(length, seed=seed, epoch=epoch)[place])
+    random = np.random.default_rng((seed, position))
+    skipped: list[Skipped] = []
+    while len(skipped) < MAX_SUBSTITUTES:
+        try:
+            return make(item, random), tuple(skipped)
+        except ImageError as error:
+            skipped.append(Skipped(item, f"{error.name} ({source(item)})", error.reason))
+            item = int(random.integers(length))
+    raise DataError(
+        f"{MAX_SUBSTITUTES} pictures in a row cannot be used, the last one "
+        f"{skipped[-1].name}: {skipped[-1].reason}; `mplug data check FILE` lists all"
+    )
 
 
 def one_per_caption(records: Sequence[Record]) -> tuple[Record, ...]:
@@ -107,8 +131,9 @@ def one_per_caption(records: Sequence[Record]) -> tuple[Record, ...]:
     )
 
 
-@lru_cache(maxsize=4)  # the current epoch's, of the data sets in use
-def _order(length: int, seed: int, epoch: int) -> np.ndarray:
+@lru_cache(maxsize=12)  # the current epoch's, of all data sets that a run may have
+def epoch_order(length: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Every item once, in the epoch's own order."""
     return np.random.default_rng((seed, epoch, PERMUTATION)).permutation(length)
 
 

@@ -23,19 +23,22 @@ SIDE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 ANY_SIDE = re.compile(r"\b(?:left|right)(?:most|wards?)?\b", re.IGNORECASE)
-# Mirroring changes what these say, and no word can be swapped for another: writing, turning,
-# compass and clock; digits may stand in the picture; and sides in other languages.
-UNSURE = re.compile(
-    r"""
-    \d | ["“”„«»]
-    | \b(?: (?:counter|anti)?-?clockwise | clocks? | letters? | words? | text | written | writing
-        | reads | reading | says | saying | signs? | logos? | numbers? | maps? | mirror(?:ed|s)?
-        | north\w* | south\w* | east\w* | west\w*
-        | links | rechts | linken? | rechten? | linker | rechter | gauche | droite
+SIDES_ELSEWHERE = r"""
+    \b(?: links | rechts | linken? | rechten? | linker | rechter | gauche | droite
         | izquierd[ao]s? | derech[ao]s? | sinistr[ao] | destr[ao] | esquerd[ao] | direit[ao]
         | lew[aeoy]\w* | praw[aeoy]\w* | sağ\w* | sol | trái | phải
         | лев\w+ | слева | налево | прав\w+ | справа | направо )\b
     | [左右] | 왼 | 오른 | يسار | يمين | बाएं | दाएं | बाएँ | दाएँ
+    """
+# Mirroring changes what these say, and no word can be swapped for another: writing, turning,
+# compass and clock; digits may stand in the picture; and sides in other languages.
+UNSURE = re.compile(
+    rf"""
+    \d | ["“”„«»]
+    | \b(?: (?:counter|anti)?-?clockwise | clocks? | letters? | words? | text | written | writing
+        | reads | reading | says | saying | signs? | logos? | numbers? | maps? | mirror(?:ed|s)?
+        | north\w* | south\w* | east\w* | west\w* )\b
+    | {SIDES_ELSEWHERE}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -60,10 +63,11 @@ def mirror_caption(text: str) -> str | None:
     """The caption of the mirrored picture, or None where that cannot be told."""
     if UNSURE.search(text) or len(ANY_SIDE.findall(text)) != len(SIDE.findall(text)):
         return None
-    return SIDE.sub(_swap, text)
+    return SIDE.sub(other_side, text)
 
 
-def _swap(match: re.Match[str]) -> str:
+def other_side(match: re.Match[str]) -> str:
+    """Right for a matched left, and left for right, written alike."""
     word = match.group()
     other = OTHER_SIDE[word.lower()]
     if word.isupper():

@@ -73,27 +73,43 @@ class FinetuneAugmentation(PretrainAugmentation):
 def random_resized_crop(
     image: Image.Image, *, size: int, smallest_share: float, random: Randomness
 ) -> Image.Image:
-    """A random part of the picture, resized to a square (bicubic).
+    """A random part of the picture, resized to a square (bicubic)."""
+    part = random_part(image.size, smallest_share=smallest_share, random=random)
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=part)
+
+
+def random_part(
+    size: tuple[int, int],
+    *,
+    smallest_share: float,
+    random: Randomness,
+    keep: tuple[float, float, float, float] | None = None,
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a random part of a picture of `size` (width, height).
 
     The part has `smallest_share` to all of the area and an aspect within `ASPECTS`; where no such
-    part is found (very long pictures), it is the largest central one within `ASPECTS`.
+    part is found (very long pictures), it is the largest central one within `ASPECTS`. A box to
+    `keep` lies wholly in the part, which is the whole picture where no other is found.
     """
-    width, height = image.size
+    width, height = size
+    x0, y0, x1, y1 = keep or (width, height, 0, 0)  # the last: nothing that a part could cut
     for _ in range(CROP_ATTEMPTS):
         area = width * height * random.uniform(smallest_share, 1)
         aspect = math.exp(random.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
         across, down = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < across <= width and 0 < down <= height:
-            left = int(random.integers(width - across + 1))
-            top = int(random.integers(height - down + 1))
-            break
-    else:
-        aspect = min(max(width / height, ASPECTS[0]), ASPECTS[1])
-        across = max(1, min(width, round(height * aspect)))
-        down = max(1, min(height, round(width / aspect)))
-        left, top = (width - across) // 2, (height - down) // 2
-    box = (left, top, left + across, top + down)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+        lefts = range(max(0, math.ceil(x1) - across), min(math.floor(x0), width - across) + 1)
+        tops = range(max(0, math.ceil(y1) - down), min(math.floor(y0), height - down) + 1)
+        if across and down and lefts and tops:
+            left = lefts[int(random.integers(len(lefts)))]
+            top = tops[int(random.integers(len(tops)))]
+            return left, top, left + across, top + down
+    if keep is not None:
+        return 0, 0, width, height
+    aspect = min(max(width / height, ASPECTS[0]), ASPECTS[1])
+    across = max(1, min(width, round(height * aspect)))
+    down = max(1, min(height, round(width / aspect)))
+    left, top = (width - across) // 2, (height - down) // 2
+    return left, top, left + across, top + down
 
 
 def random_flip(
