@@ -1,4 +1,7 @@
-"""A model's answers, boxes and classes for many asks: in batches, in eval mode, no gradients."""
+"""A model's answers, boxes and classes for many asks: in batches, in eval mode, no gradients.
+
+Of a text that is longer than the model's positions, what does not fit is left out.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -119,7 +122,9 @@ class Asker:
     ) -> Iterator[tuple[Texts, Frames]]:
         """Encoded texts and, beside each, the states of its pictures."""
         places = torch.tensor([ask.pictures for ask in asks], device=images.device)
+        longest = self.observer.model.config.text.max_positions
         for start in range(0, len(asks), BATCH):
             part = slice(start, start + BATCH)
-            yield self.observer.encoded(rows[part]), images[places[part]]
+            text = self.observer.encoded([row[:longest] for row in rows[part]])
+            yield text, images[places[part]]
             progress(min(part.stop, len(asks)), len(asks))

@@ -23,7 +23,7 @@ def box_figures(
 
     `predicted` and each of `others` are x0, y0, x1, y1 in shares of the sides [phrases, 4].
     """
-    true = [each.box for each in posed]
+    true = [np.array(each.box) for each in posed]
     mine = grounding_accuracy(predicted, true)
     theirs = {name: grounding_accuracy(boxes, true) for name, boxes in others.items()}
     kinds = np.array([each.kind for each in posed])

@@ -38,8 +38,8 @@ class TaskEvaluation:
     asked: Asked
     figures: tuple[Figure, ...]
     extras: tuple[Figure, ...]
-    said: Sequence[Any] = field(repr=False)  # an answer, a label, or a box in shares of the sides
-    blind: Sequence[Any] = field(repr=False)  # the same of grey pictures
+    said: tuple[Any, ...] = field(repr=False)  # an answer, a label, or a box in shares of the sides
+    blind: tuple[Any, ...] = field(repr=False)  # the same of grey pictures
 
 
 def held_out_asks(
@@ -104,7 +104,9 @@ def evaluate_task(
     blind = asker.blind(say[asked.task], asks)
     figures = [*_figures(asked, said, blind, learned, beams=asker.generation.beams)]
     main = 2 if asked.task == "ground" else 1
-    return TaskEvaluation(asked, tuple(figures[:main]), tuple(figures[main:]), said, blind)
+    return TaskEvaluation(
+        asked, tuple(figures[:main]), tuple(figures[main:]), tuple(said), tuple(blind)
+    )
 
 
 def _figures(
