@@ -73,13 +73,7 @@ class MPlug(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(config.temperature))
         self.itm_head = nn.Linear(dim, 2)
         self.mlm_head = LanguageModelHead(dim, vocab_size=text.vocab_size, eps=text.layer_norm_eps)
-        self.apply(_initialise)
-        for part in (self.text_encoder, self.fusion, self.decoder):
-            part.apply(partial(_spread, width=dim))
-        nn.init.normal_(self.vision.class_embedding, std=NEW_WEIGHT_STD)
-        convolved = config.vision.stem == "convolution"
-        spread = CONVOLVED_POSITION_STD if convolved else NEW_WEIGHT_STD
-        nn.init.normal_(self.vision.positions, std=spread)
+        self._draw_weights()
 
         self.second_image: SecondImage | None = None
         self.compare_head: ClassHead | None = None
@@ -102,6 +96,16 @@ class MPlug(nn.Module):
     def _new_head(self, dim: int, *, classes: int) -> ClassHead:
         """With BERT's weights, where this model is."""
         return ClassHead(dim, classes=classes).apply(_initialise).to(self.temperature)
+
+    def _draw_weights(self) -> None:
+        """New weights from torch's current seed."""
+        text, vision = self.config.text, self.config.vision
+        self.apply(_initialise)
+        for part in (self.text_encoder, self.fusion, self.decoder):
+            part.apply(partial(_spread, width=text.hidden_size))
+        nn.init.normal_(self.vision.class_embedding, std=NEW_WEIGHT_STD)
+        spread = CONVOLVED_POSITION_STD if vision.stem == "convolution" else NEW_WEIGHT_STD
+        nn.init.normal_(self.vision.positions, std=spread)
 
     def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Image:
         """The class token and the patches, at the text's width."""
