@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mplug.data.batch import collate
 from mplug.data.check import check
 from mplug.data.dataset import RecordExamples
 from mplug.data.loader import Loader
@@ -91,7 +92,14 @@ def loader(file: Path, *, workers: int, max_bad_share: float) -> Loader:
     records = read_records(file).require()
     tokenizer = Tokenizer.train([record.caption[0] for record in records], vocab_size=600)
     examples = RecordExamples(records, tokenizer=tokenizer, image_size=8, max_words=10)
-    return Loader(examples, batch_size=10, seed=0, workers=workers, max_bad_share=max_bad_share)
+    return Loader(
+        examples,
+        collate=collate,
+        batch_size=10,
+        seed=0,
+        workers=workers,
+        max_bad_share=max_bad_share,
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mplug.data.batch import Example, identity
+from mplug.data.batch import Example, collate, identity
 from mplug.data.dataset import RecordExamples, one_per_caption
 from mplug.data.loader import Loader
 from mplug.data.records import Record, Source
@@ -158,10 +158,10 @@ def test_training_goes_on_while_few_are_broken_and_stops_when_many_are(
     damaged: list[Record], workers: int
 ) -> None:
     data = examples(damaged)
-    loader = Loader(data, batch_size=4, seed=0, workers=workers, max_bad_share=0.3)
+    loader = Loader(data, collate=collate, batch_size=4, seed=0, workers=workers, max_bad_share=0.3)
     assert len(list(loader.batches(steps=6))) == 6
     assert sorted(loader.skips.items) == [2, 4]
-    loader = Loader(data, batch_size=4, seed=0, workers=workers, max_bad_share=0.2)
+    loader = Loader(data, collate=collate, batch_size=4, seed=0, workers=workers, max_bad_share=0.2)
     with pytest.raises(DataError, match="2 of 7 training items"):
         list(loader.batches(steps=6))
 
@@ -183,7 +183,9 @@ def test_batches_are_the_same_from_workers_and_after_resuming(damaged: list[Reco
     data = examples(damaged, augmentation=PretrainAugmentation(size=5))
 
     def pixels(workers: int, start: int) -> torch.Tensor:
-        loader = Loader(data, batch_size=4, seed=2, workers=workers, max_bad_share=1.0)
+        loader = Loader(
+            data, collate=collate, batch_size=4, seed=2, workers=workers, max_bad_share=1.0
+        )
         batches = loader.batches(start_step=start, steps=9 - start)
         return torch.cat([batch.pixels for batch in batches])
 

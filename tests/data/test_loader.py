@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mplug.data.batch import Batch, Example, Skipped
+from mplug.data.batch import Batch, Example, Skipped, collate
 from mplug.data.loader import Loader
 from mplug.errors import ConfigError, DataError, TrainingError
 
@@ -50,7 +50,7 @@ class Numbers:
 
 
 def batches(*, start_step: int = 0, steps: int = 4, workers: int = 0) -> list[Batch]:
-    loader = Loader(Numbers(), batch_size=6, seed=5, workers=workers)
+    loader = Loader(Numbers(), collate=collate, batch_size=6, seed=5, workers=workers)
     return list(loader.batches(start_step=start_step, steps=steps))
 
 
@@ -72,9 +72,11 @@ def test_workers_change_nothing(workers: int) -> None:
 def test_processes_share_each_batch_and_any_step_can_come_first(
     start: int, world: int, steps: int
 ) -> None:
-    whole = Loader(Numbers(), batch_size=6, seed=5).batches(start_step=start, steps=steps)
+    whole = Loader(Numbers(), collate=collate, batch_size=6, seed=5).batches(
+        start_step=start, steps=steps
+    )
     parts = [
-        Loader(Numbers(), batch_size=6, seed=5, rank=rank, world=world).batches(
+        Loader(Numbers(), collate=collate, batch_size=6, seed=5, rank=rank, world=world).batches(
             start_step=start, steps=steps
         )
         for rank in range(world)
@@ -89,30 +91,32 @@ def test_stopping_and_starting_again_misses_nothing() -> None:
 
 
 def test_another_seed_gives_other_batches() -> None:
-    other = next(Loader(Numbers(), batch_size=6, seed=6).batches(steps=1))
+    other = next(Loader(Numbers(), collate=collate, batch_size=6, seed=6).batches(steps=1))
     assert not torch.equal(other.pixels, batches()[0].pixels)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch size 7 cannot be shared equally among 2"):
-        Loader(Numbers(), batch_size=7, seed=0, world=2)
+        Loader(Numbers(), collate=collate, batch_size=7, seed=0, world=2)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_in_the_data_arrives_as_it_was_raised(workers: int) -> None:
-    loader = Loader(Numbers(at=8, fault="data"), batch_size=4, seed=0, workers=workers)
+    loader = Loader(
+        Numbers(at=8, fault="data"), collate=collate, batch_size=4, seed=0, workers=workers
+    )
     with pytest.raises(DataError, match=r"^row 7 is bad$"):
         list(loader.batches(steps=4))
 
 
 def test_a_fault_of_ours_in_a_worker_keeps_its_traceback() -> None:
-    loader = Loader(Numbers(at=8, fault="bug"), batch_size=4, seed=0, workers=1)
+    loader = Loader(Numbers(at=8, fault="bug"), collate=collate, batch_size=4, seed=0, workers=1)
     with pytest.raises(RuntimeError, match=r"(?s)at step 2:.*KeyError: 'pixels'"):
         list(loader.batches(steps=4))
 
 
 def test_a_worker_that_is_killed_ends_the_run_with_an_error() -> None:
-    loader = Loader(Numbers(at=8, fault="killed"), batch_size=4, seed=0, workers=2)
+    loader = Loader(Numbers(at=8, fault="killed"), collate=collate, batch_size=4, seed=0, workers=2)
     start = time.monotonic()
     with pytest.raises(TrainingError, match="worker process was lost while reading step"):
         list(loader.batches(steps=8))
@@ -122,14 +126,19 @@ def test_a_worker_that_is_killed_ends_the_run_with_an_error() -> None:
 @pytest.mark.slow  # torch waits five seconds for the worker before it stops it
 def test_a_worker_that_hangs_ends_the_run_with_an_error() -> None:
     loader = Loader(
-        Numbers(at=8, fault="hang"), batch_size=4, seed=0, workers=1, timeout_seconds=1.0
+        Numbers(at=8, fault="hang"),
+        collate=collate,
+        batch_size=4,
+        seed=0,
+        workers=1,
+        timeout_seconds=1.0,
     )
     with pytest.raises(TrainingError, match="timed out"):
         list(loader.batches(steps=4))
 
 
 def test_leaving_early_stops_the_workers() -> None:
-    stream = Loader(Numbers(), batch_size=6, seed=0, workers=2).batches(steps=1000)
+    stream = Loader(Numbers(), collate=collate, batch_size=6, seed=0, workers=2).batches(steps=1000)
     next(stream)
     children = running_children()
     assert len(children) >= 2
@@ -159,24 +168,30 @@ class Broken(Numbers):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_skips_reach_the_main_process(workers: int) -> None:
-    loader = Loader(Broken(), batch_size=6, seed=0, workers=workers, max_bad_share=0.5)
+    loader = Loader(
+        Broken(), collate=collate, batch_size=6, seed=0, workers=workers, max_bad_share=0.5
+    )
     list(loader.batches(steps=8))
     assert sorted(loader.skips.items) == [0, 10, 20, 30, 40]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_too_many_skips_end_the_run(workers: int) -> None:
-    loader = Loader(Broken(), batch_size=6, seed=0, workers=workers, max_bad_share=0.02)
+    loader = Loader(
+        Broken(), collate=collate, batch_size=6, seed=0, workers=workers, max_bad_share=0.02
+    )
     with pytest.raises(DataError, match="3 of 117 training items"):
         list(loader.batches(steps=8))
 
 
 INTERRUPTED = """
 import time
+from mplug.data.batch import collate
 from tests.data.test_loader import Numbers
 from mplug.data.loader import Loader
 try:
-    for batch in Loader(Numbers(), batch_size=6, seed=0, workers=2).batches(steps=10**9):
+    loader = Loader(Numbers(), collate=collate, batch_size=6, seed=0, workers=2)
+    for batch in loader.batches(steps=10**9):
         print("ready", flush=True)
         time.sleep(0.01)
 except KeyboardInterrupt:

@@ -1,8 +1,9 @@
 """A little model with every kind of part, and batches of ragged captions for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,14 +14,23 @@ from mplug.config.schema import (
     MPlugConfig,
     ObjectivesConfig,
     OptimConfig,
+    Skill,
     Term,
     TextConfig,
     VisionConfig,
 )
 from mplug.data.batch import Batch, Example, collate
+from mplug.data.items import Item, ItemBatch, Target, TaskBatch, TaskExample, collate_tasks
 from mplug.data.tokenizer import Tokenizer
 from mplug.models.mplug import MPlug
+from mplug.tasks.answering import Answering
 from mplug.tasks.captioning import Captioning
+from mplug.tasks.comparing import Comparing
+from mplug.tasks.entailment import Entailment
+from mplug.tasks.finetune import Finetuning, Weighted
+from mplug.tasks.grounding import Grounding
+from mplug.tasks.pair_objectives import PairObjectives
+from mplug.tasks.part import Part
 from mplug.tasks.pretrain import Pretraining
 from mplug.tasks.words import Words
 from mplug.training.distributed import Processes
@@ -112,16 +122,79 @@ def pretraining(
     )
 
 
-def captioning(
-    *, seed: int = 0, optim: OptimConfig = OPTIM, label_smoothing: float = 0.0
-) -> Captioning:
-    return Captioning(
-        model(seed),
+def finetuning(
+    *names: str,
+    seed: int = 0,
+    optim: OptimConfig = OPTIM,
+    label_smoothing: float = 0.0,
+    box_loss: Literal["cross_entropy", "weighted"] = "cross_entropy",
+    settings: ObjectivesConfig | None = None,
+    processes: Processes = ALONE,
+    validation: Sequence[TaskBatch] = (),
+) -> Finetuning:
+    """A little model that learns the named tasks."""
+    skills = tuple(name for name in get_args(Skill) if name in names)
+    learner = model(seed, skills=skills)
+    parts: dict[str, Part] = {
+        "caption": Captioning(label_smoothing=label_smoothing),
+        "answer": Answering(),
+        "ground": Grounding(tokenizer().start_box_id, tokenizer().box_ids, box_loss=box_loss),
+        "compare": Comparing(),
+        "entail": Entailment(),
+    }
+    pairs = None
+    if "retrieval" in names:
+        pairs = PairObjectives(
+            learner,
+            objectives=settings or only("itc", "itm"),
+            words=words(),
+            longest=LONGEST + 2,
+            seed=seed,
+            processes=processes,
+        )
+    return Finetuning(
+        learner,
+        parts={name: Weighted(part, 1.0) for name, part in parts.items() if name in names},
+        pairs=pairs,
+        pairs_weight=1.0,
         optim=optim,
-        label_smoothing=label_smoothing,
-        processes=ALONE,
-        validation=lambda: [batch(seed=8), batch(seed=9)],
+        processes=processes,
+        validation=lambda: validation,
     )
+
+
+def task_example(seed: int, *, length: int) -> TaskExample:
+    """Two pictures, of which every task asks something."""
+    one, other = (
+        example(seed + place, length=length, image=seed, caption=-seed) for place in (0, 1)
+    )
+    text, caption = one.ids[:-1], Target(one.ids)
+    answers = (Target(other.ids[:3] + other.ids[-1:], 0.6), Target(one.ids[:2] + one.ids[-1:], 0.3))
+    box = (0.1, 0.2, 0.1 + 0.07 * length, 0.9)
+    items = {
+        "caption": (Item((0,), text[:1], (caption,)), Item((1,), text[:1], (Target(other.ids),))),
+        "answer": (Item((1,), text, answers), Item((0,), text[:2], answers[:1])),
+        "ground": (Item((0,), text, box=box),),
+        "compare": (Item((0, 1), text, label=seed % 2),),
+        "entail": (Item((1,), text, label=seed % 3),),
+    }
+    return TaskExample((one.pixels, other.pixels), items, (one,))
+
+
+def task_batch(
+    lengths: Sequence[int] = (3, 1, 9, 4, 6), *, seed: int = 0, names: Collection[str] = ()
+) -> TaskBatch:
+    """An example for each length; of every task, or of those named."""
+    examples = [
+        task_example(1000 * (seed + 1) + 2 * row, length=length)
+        for row, length in enumerate(lengths)
+    ]
+    if names:
+        examples = [
+            replace(each, items={name: each.items[name] for name in names if name in each.items})
+            for each in examples
+        ]
+    return collate_tasks(examples, pad_id=tokenizer().pad_id)
 
 
 def example(seed: int, *, length: int, image: int, caption: int) -> Example:
@@ -143,6 +216,24 @@ def batch(lengths: Sequence[int] = (3, 1, 9, 4, 6), *, seed: int = 0) -> Batch:
         ],
         pad_id=tokenizer().pad_id,
     )
+
+
+def captions(batch: Batch) -> TaskBatch:
+    """The pictures of `batch`, whose captions are to be written."""
+    rows = torch.arange(len(batch.ids))
+    alone = batch.ids[:, :1]
+    items = ItemBatch(
+        images=rows[:, None],
+        text=alone,
+        text_mask=torch.ones_like(alone, dtype=torch.bool),
+        target_ids=batch.ids,
+        target_mask=batch.mask,
+        target_item=rows,
+        target_weight=torch.ones(len(rows)),
+        labels=torch.full((len(rows),), -1),
+        boxes=torch.zeros(len(rows), 4),
+    )
+    return TaskBatch(batch.pixels, {"caption": items}, None, rows[:0])
 
 
 def rows(whole: Batch, places: slice) -> Batch:

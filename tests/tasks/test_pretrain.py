@@ -244,10 +244,10 @@ def test_the_text_alone_is_the_text_of_the_whole_fusion(
 
 def test_with_an_empty_prefix_prefix_lm_is_captioning() -> None:
     task = little.pretraining(little.only("prefix_lm", empty_prefix_share=1.0)).eval()
-    writer = little.captioning().eval()
-    writer.load_state_dict({f"model.{k}": v for k, v in task.model.state_dict().items()})
+    writer = little.finetuning("caption").eval()
+    writer.model.load_state_dict(task.model.state_dict())
     batch = little.batch()
-    caption = writer(batch, 0).loss
+    caption = writer(little.captions(batch), 0).loss
     assert_close(task(batch, 0).loss, caption, atol=1e-6, rtol=0)
 
 

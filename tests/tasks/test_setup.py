@@ -13,8 +13,8 @@ from mplug.config.schema import RunConfig
 from mplug.data.batch import Example
 from mplug.data.mismatched import MismatchedCaptions
 from mplug.errors import ConfigError
-from mplug.tasks import setup
-from mplug.tasks.captioning import Captioning
+from mplug.tasks import choose, feeding, setup
+from mplug.tasks.finetune import Finetuning
 from mplug.tasks.pretrain import Pretraining
 from mplug.training.distributed import Processes
 from mplug.weights.store import save_pretrained
@@ -40,8 +40,6 @@ def touch(folder: Path, names: Sequence[str]) -> None:
 
 def test_held_back_pictures_are_whole_and_few(records: Path) -> None:
     sources = setup.read_sources(run_config(records))
-    assert sources.train is not None
-    assert sources.validation is not None
     assert (len(sources.train), len(sources.validation)) == (47, 3)
     sides = [{one.images[0] for one in side} for side in (sources.train, sources.validation)]
     assert sides[0].isdisjoint(sides[1])
@@ -59,15 +57,38 @@ def test_several_captions_of_a_picture_stay_on_one_side(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_on_captions_sees_each_of_them(tmp_path: Path) -> None:
-    file = tmp_path / "captions.jsonl"
-    touch(tmp_path, ["a.png"])
-    file.write_text('{"image": "a.png", "caption": ["one", "two", "three"]}', encoding="utf-8")
-    words = (f"data.validation={file}",)
-    captions = setup.read_sources(run_config(file, *words, recipe="tiny-caption"))
-    pretraining = setup.read_sources(run_config(file, *words))
-    assert [one.caption for one in captions.train or ()] == [("one",), ("two",), ("three",)]
-    assert [one.caption for one in captions.validation or ()] == [("one", "two", "three")]
-    assert len(pretraining.train or ()) == 1
+    touch(tmp_path, ["a.png", "b.png"])
+    for name in ("a", "b"):
+        line = f'{{"image": "{name}.png", "caption": ["one", "two", "three"]}}'
+        (tmp_path / f"{name}.jsonl").write_text(line, encoding="utf-8")
+    words = (f"data.validation={tmp_path / 'b.jsonl'}",)
+    config = run_config(tmp_path / "a.jsonl", *words, recipe="tiny-caption")
+    sources = setup.read_sources(config)
+    training, validation = feeding.make_examples(config, sources, tokenizer=little.tokenizer())
+    assert (len(training), len(validation)) == (3, 3)
+
+
+def test_a_run_that_would_be_validated_on_what_it_learns_is_refused(records: Path) -> None:
+    with pytest.raises(ConfigError, match="is what the run learns from"):
+        setup.read_sources(run_config(records, f"data.validation={records}"))
+
+
+def test_tasks_may_have_records_of_their_own(records: Path, tmp_path: Path) -> None:
+    own = tmp_path / "questions.jsonl"
+    touch(tmp_path, [f"{place}.png" for place in range(40)])
+    lines = [
+        f'{{"image": "{place}.png", "question": "who {place}", "answers": [{{"text": "me"}}]}}'
+        for place in range(40)
+    ]
+    own.write_text("\n".join(lines), encoding="utf-8")
+    words = (f"tasks.answer.train={own}", "tasks.answer.share=3")
+    config = run_config(records, *words, recipe="tiny-caption")
+    sources = setup.read_sources(config)
+    assert [(group.tasks, group.share) for group in sources.groups] == [
+        (("caption",), 1),
+        (("answer",), 3),
+    ]
+    assert len(sources.groups[1].train) == 38
 
 
 def test_words_are_learned_from_the_training_captions(records: Path) -> None:
@@ -79,14 +100,14 @@ def test_words_are_learned_from_the_training_captions(records: Path) -> None:
 def test_words_that_no_piece_spells_are_counted(records: Path) -> None:
     sources = setup.read_sources(run_config(records))
     assert setup.unknown_share(sources, tokenizer=little.tokenizer()) == 0
-    assert setup.unknown_share(setup.Sources(None, None), tokenizer=little.tokenizer()) == 0
+    assert setup.unknown_share(setup.Sources(()), tokenizer=little.tokenizer()) == 0
 
 
 @pytest.mark.parametrize("augment", ["none", "pretrain", "finetune"])
 def test_every_augmentation_keeps_the_models_size(records: Path, augment: str) -> None:
     config = run_config(records, f"data.augment={augment}")
     sources = setup.read_sources(config)
-    training, validation = setup.make_examples(config, sources, tokenizer=little.tokenizer())
+    training, validation = feeding.make_examples(config, sources, tokenizer=little.tokenizer())
     for examples in (training, validation):
         assert examples.example(0, seed=0).pixels.shape == (3, 16, 16)
     again = [validation.example(0, seed=seed).pixels.mean() for seed in (0, 0)]
@@ -96,7 +117,7 @@ def test_every_augmentation_keeps_the_models_size(records: Path, augment: str) -
 def test_shuffled_captions_are_shuffled_for_validation_too(records: Path) -> None:
     config = run_config(records, "data.shuffle_captions=true")
     sources = setup.read_sources(config)
-    both = setup.make_examples(config, sources, tokenizer=little.tokenizer())
+    both = feeding.make_examples(config, sources, tokenizer=little.tokenizer())
     assert all(isinstance(examples, MismatchedCaptions) for examples in both)
 
 
@@ -138,7 +159,7 @@ def test_validation_has_enough_batches_to_judge_by(
         f"optim.batch_size={batch * 2}",
         "optim.accumulate=2",
     )
-    batches = setup.validation_batches(
+    batches = feeding.validation_batches(
         config, Endless(examples), processes=Processes(world=world), pad_id=0
     )
     found = batches()
@@ -192,12 +213,13 @@ def test_a_runs_seed_decides_its_model_and_what_its_task_adds(
         model = setup.make_model(
             config, tokenizer=little.tokenizer(), start=setup.load_start(config)
         )
-        task = setup.make_task(
+        task = choose.make_task(
             config,
             model,
             tokenizer=little.tokenizer(),
             validation=lambda: [],
             processes=little.ALONE,
+            references=lambda: [],
         )
         assert isinstance(task, Pretraining)
         return [
@@ -213,14 +235,15 @@ def test_a_runs_seed_decides_its_model_and_what_its_task_adds(
 
 
 def test_the_task_is_the_one_the_run_names(records: Path) -> None:
-    for recipe, expected in (("tiny-pretrain", Pretraining), ("tiny-caption", Captioning)):
+    for recipe, expected in (("tiny-pretrain", Pretraining), ("tiny-caption", Finetuning)):
         config = run_config(records, recipe=recipe)
-        task = setup.make_task(
+        task = choose.make_task(
             config,
             little.model(),
             tokenizer=little.tokenizer(),
             validation=lambda: [],
             processes=little.ALONE,
+            references=lambda: [],
         )
         assert type(task) is expected
 
@@ -229,10 +252,11 @@ def test_a_step_at_which_nothing_is_learned_is_refused(records: Path) -> None:
     words = [f"objectives.{name}.weight=0" for name in ("itc", "mlm", "prefix_lm", "tags")]
     words += ["objectives.itm.start=0", "objectives.itm.every=2"]
     with pytest.raises(ConfigError, match="none is on at step 1;"):
-        setup.make_task(
+        choose.make_task(
             run_config(records, *words),
             little.model(),
             tokenizer=little.tokenizer(),
             validation=lambda: [],
             processes=little.ALONE,
+            references=lambda: [],
         )

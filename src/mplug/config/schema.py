@@ -176,6 +176,45 @@ class ObjectivesConfig(Frozen):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
+class TaskConfig(Frozen):
+    """One task among those a run fine-tunes on: how much it counts, and records of its own.
+
+    Without records of its own it asks its questions of `data`. Of several record files, each fills
+    the part of every batch that its tasks' `share`s say.
+    """
+
+    weight: float = Field(default=1.0, gt=0)
+    train: str | None = None
+    validation: str | None = None
+    share: PositiveInt = 1
+    prompt: str = ""  # what captions begin with
+    box_loss: Literal["cross_entropy", "weighted"] = "cross_entropy"  # weighted: by overlap
+
+
+class TasksConfig(Frozen):
+    """What a run fine-tunes on: any of the tasks, each for itself or several at once."""
+
+    retrieval: TaskConfig | None = None
+    caption: TaskConfig | None = None
+    answer: TaskConfig | None = None
+    ground: TaskConfig | None = None
+    compare: TaskConfig | None = None
+    entail: TaskConfig | None = None
+
+    @property
+    def chosen(self) -> dict[str, TaskConfig]:
+        """Those that are on, by name."""
+        return {name: task for name in type(self).model_fields if (task := getattr(self, name))}
+
+
+class SelfCriticalConfig(Frozen):
+    """How captions are drawn that are then made likelier, or less likely, by what they score."""
+
+    samples: int = Field(default=5, ge=2)  # of each picture
+    draw: Literal["sample", "beam"] = "sample"
+    baseline: Literal["leave_one_out", "mean", "greedy"] = "leave_one_out"
+
+
 class OptimConfig(Frozen):
     """AdamW with two learning rates, warm-up and cosine, all counted in steps."""
 
@@ -207,7 +246,9 @@ class RunConfig(Frozen):
     """Everything that decides a run's numbers."""
 
     name: str
-    task: Literal["pretrain", "caption"]
+    task: Literal["pretrain", "finetune", "self_critical"]
+    tasks: TasksConfig = TasksConfig()  # what "finetune" learns
+    self_critical: SelfCriticalConfig = SelfCriticalConfig()
     model: MPlugConfig
     data: DataConfig
     optim: OptimConfig
@@ -215,3 +256,14 @@ class RunConfig(Frozen):
     objectives: ObjectivesConfig = ObjectivesConfig()
     generation: GenerationConfig = GenerationConfig()
     start_from: str | None = None
+
+    @model_validator(mode="after")
+    def _tasks_fit(self) -> Self:
+        chosen = ", ".join(self.tasks.chosen)
+        if self.task == "finetune" and not chosen:
+            raise ValueError("task finetune needs tasks, such as tasks.caption.weight=1")
+        if self.task == "pretrain" and chosen:
+            raise ValueError(f"task pretrain takes no tasks, but tasks has {chosen}")
+        if self.task == "self_critical" and chosen != "caption":
+            raise ValueError("task self_critical takes tasks.caption and no other task")
+        return self

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,8 +31,11 @@ class Example:
     skipped: tuple[Skipped, ...] = ()
 
 
+ExampleType = TypeVar("ExampleType", covariant=True)
+
+
 @runtime_checkable
-class Examples(Protocol):
+class Examples(Protocol[ExampleType]):
     """A dataset: an example is a function of the seed and the position, and of nothing else.
 
     Positions count training examples from 0 without end, so that resuming at any step and
@@ -43,7 +46,7 @@ class Examples(Protocol):
         """How many examples one epoch has."""
         ...
 
-    def example(self, position: int, *, seed: int) -> Example:
+    def example(self, position: int, *, seed: int) -> ExampleType:
         """The example at `position`, counted over all epochs."""
         ...
 

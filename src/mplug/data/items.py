@@ -39,6 +39,7 @@ class Item:
     targets: tuple[Target, ...] = ()
     label: int = NO_LABEL
     box: tuple[float, float, float, float] = NO_BOX  # x0, y0, x1, y1 in shares of the sides
+    references: tuple[str, ...] = ()  # what people wrote: captions are scored against these
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,16 @@ class ItemBatch:
     target_weight: Float[Tensor, "targets"]
     labels: Int[Tensor, "items"]
     boxes: Float[Tensor, "items 4"]
+    references: tuple[tuple[str, ...], ...] = ()
 
     def to(self, device: torch.device | str) -> Self:
         """The same items on another device."""
-        return replace(
-            self,
-            **{name: value.to(device, non_blocking=True) for name, value in vars(self).items()},
-        )
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def __len__(self) -> int:
         """How many items there are."""
@@ -149,6 +153,7 @@ def _stack(items: Sequence[tuple[Item, int]], *, pad_id: int) -> ItemBatch:
         target_weight=torch.tensor([one.weight for one, _ in targets], dtype=torch.float32),
         labels=torch.tensor([item.label for item, _ in items]),
         boxes=torch.tensor([item.box for item, _ in items], dtype=torch.float32),
+        references=tuple(item.references for item, _ in items),
     )
 
 

@@ -4,14 +4,38 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch.utils.data import DataLoader, Dataset
 
-from mplug.data.batch import Batch, Examples, collate
+from mplug.data.batch import Examples, Skipped
 from mplug.data.skips import Skips
 from mplug.errors import ConfigError, MPlugError, TrainingError
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """What is needed of a batch: the pictures it could not use."""
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Those whose places others took."""
+        ...
+
+
+ExampleType = TypeVar("ExampleType")
+BatchType = TypeVar("BatchType", bound=Counted)
+Given = TypeVar("Given", contravariant=True)
+Made = TypeVar("Made", bound=Counted, covariant=True)
+
+
+@runtime_checkable
+class Collate(Protocol[Given, Made]):
+    """Examples to a batch, their texts padded with `pad_id`."""
+
+    def __call__(self, examples: Sequence[Given], /, *, pad_id: int) -> Made: ...
 
 
 @dataclass(frozen=True)
@@ -30,26 +54,27 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Steps(Dataset[Batch | Failure]):
+class Steps(Dataset[BatchType | Failure], Generic[BatchType]):
     """One process's share of every step's batch, indexed by step."""
 
-    examples: Examples
+    examples: Examples[Any]
+    collate: Collate[Any, BatchType]
     batch_size: int
     seed: int
     rank: int
     world: int
     pad_id: int
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> BatchType:
         """Positions [step * batch_size + rank * local, ... + local), with local = batch / world."""
         local = self.batch_size // self.world
         first = step * self.batch_size + self.rank * local
-        return collate(
+        return self.collate(
             [self.examples.example(first + place, seed=self.seed) for place in range(local)],
             pad_id=self.pad_id,
         )
 
-    def __getitem__(self, step: int) -> Batch | Failure:
+    def __getitem__(self, step: int) -> BatchType | Failure:
         """The batch, or what prevented it; runs in a worker."""
         try:
             return self.batch(step)
@@ -59,7 +84,7 @@ class Steps(Dataset[Batch | Failure]):
             return Failure(step, None, traceback.format_exc())
 
 
-class Loader:
+class Loader(Generic[BatchType]):
     """Feeds training, from this process or from worker processes.
 
     `skips` counts the pictures that could not be used, wherever they were decoded.
@@ -70,8 +95,9 @@ class Loader:
 
     def __init__(
         self,
-        examples: Examples,
+        examples: Examples[ExampleType],
         *,
+        collate: Collate[ExampleType, BatchType],
         batch_size: int,
         seed: int,
         rank: int = 0,
@@ -89,9 +115,9 @@ class Loader:
         self.workers = workers
         self.timeout_seconds = timeout_seconds
         self.skips = Skips(len(examples), max_bad_share=max_bad_share)
-        self._steps = Steps(examples, batch_size, seed, rank, world, pad_id)
+        self._steps = Steps(examples, collate, batch_size, seed, rank, world, pad_id)
 
-    def batches(self, *, start_step: int = 0, steps: int) -> Iterator[Batch]:
+    def batches(self, *, start_step: int = 0, steps: int) -> Iterator[BatchType]:
         """This process's part of the batches start_step ... start_step + steps - 1.
 
         Raises:
@@ -104,7 +130,7 @@ class Loader:
             self.skips.add(batch.skipped)
             yield batch
 
-    def _from_workers(self, wanted: range) -> Iterator[Batch]:
+    def _from_workers(self, wanted: range) -> Iterator[BatchType]:
         # Tokenizers prints a warning when a process that used its threads is forked, unless told.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         results = iter(
@@ -131,7 +157,7 @@ class Loader:
             del results
 
 
-def _next_result(results: Iterator[Batch | Failure], step: int) -> Batch | Failure:
+def _next_result(results: Iterator[BatchType | Failure], step: int) -> BatchType | Failure:
     try:
         return next(results)
     except RuntimeError as error:  # workers return their errors, so this one lost a worker

@@ -12,7 +12,7 @@ class MismatchedCaptions:
     It shows that a run's verdict can tell: trained on these, objectives stay at their blind value.
     """
 
-    examples: Examples
+    examples: Examples[Example]
 
     def __len__(self) -> int:
         """As many as there are pictures."""

@@ -7,15 +7,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from mplug import __version__
 from mplug.config.edit import derive
 from mplug.config.load import dump_json
 from mplug.config.schema import RunConfig
-from mplug.data.batch import Example, Examples
+from mplug.data.batch import Examples
 from mplug.data.tokenizer import FILE_NAME, Tokenizer
 from mplug.models.mplug import MPlug
-from mplug.tasks import captioning, pretrain, setup
+from mplug.tasks import choose, feeding, finetune, pretrain, setup
 from mplug.training.distributed import Processes
 from mplug.training.distributed import processes as join
 from mplug.training.launch import launch
@@ -25,7 +26,9 @@ from mplug.training.run import RunDirectory, open_run
 from mplug.weights.card import ModelCard, Score
 from mplug.weights.store import Loaded, save_pretrained
 
-VERDICTS = {**pretrain.VERDICTS, **captioning.VERDICTS}
+ExampleType = TypeVar("ExampleType", covariant=True)
+
+VERDICTS = {**pretrain.VERDICTS, **finetune.VERDICTS}
 
 
 def run_training(
@@ -117,22 +120,25 @@ def _train(config: RunConfig, *, run: RunDirectory, processes: Processes, overfi
     start = setup.load_start(config)
     sources = setup.read_sources(config)
     tokenizer = _tokenizer(config, run, sources=sources, start=start, processes=processes)
-    if sources.train is not None and processes.main:
+    if sources.groups and processes.main:
         unknown = setup.unknown_share(sources, tokenizer=tokenizer)
-        print(f"{unknown:.2%} of the words in the training captions are [UNK]", flush=True)
-    training, validation = setup.make_examples(config, sources, tokenizer=tokenizer)
+        print(f"{unknown:.2%} of the words to learn from are [UNK]", flush=True)
+    training, validation = feeding.make_examples(config, sources, tokenizer=tokenizer)
     model = setup.make_model(config, tokenizer=tokenizer, start=start)
     if overfit:
-        training = validation = FirstOnly(training, config.optim.batch_size)
+        training = validation = FirstOnly[Any](training, config.optim.batch_size)
     pad_id = tokenizer.pad_id
-    task = setup.make_task(
+    task = choose.make_task(
         config,
         model,
         tokenizer=tokenizer,
-        validation=setup.validation_batches(config, validation, processes=processes, pad_id=pad_id),
+        validation=feeding.validation_batches(
+            config, validation, processes=processes, pad_id=pad_id
+        ),
         processes=processes,
+        references=lambda: feeding.training_references(sources, training, seed=config.train.seed),
     )
-    loader = setup.training_batches(config, training, processes=processes, pad_id=pad_id)
+    loader = feeding.training_batches(config, training, processes=processes, pad_id=pad_id)
     needed = config.optim.steps * config.optim.accumulate
     outcome = train(
         task,
@@ -223,16 +229,16 @@ def describe_data(config: RunConfig) -> str:
 
 
 @dataclass(frozen=True)
-class FirstOnly:
+class FirstOnly(Generic[ExampleType]):
     """The first `count` examples, over and over."""
 
-    examples: Examples
+    examples: Examples[ExampleType]
     count: int
 
     def __len__(self) -> int:
         """As many as are repeated."""
         return self.count
 
-    def example(self, position: int, *, seed: int) -> Example:
+    def example(self, position: int, *, seed: int) -> ExampleType:
         """The example at `position`, counted round and round."""
         return self.examples.example(position % self.count, seed=seed)

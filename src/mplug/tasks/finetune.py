@@ -160,9 +160,7 @@ class Finetuning(nn.Module):
         figures = summarise(values, otherwise=VERDICTS)
         captioned = [batch.pairs for batch in batches if batch.pairs is not None]
         if self.pairs is not None and captioned:
-            figures |= evaluate_pairs(
-                self.pairs, self.model, captioned, processes=self.processes
-            )
+            figures |= evaluate_pairs(self.pairs, self.model, captioned, processes=self.processes)
         return figures
 
     def files(self) -> dict[str, Callable[[Path], None]]:

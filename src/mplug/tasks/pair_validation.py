@@ -53,9 +53,7 @@ def evaluate_pairs(
         _, logs = objectives.losses(
             model, moved, VALIDATION, names=names, part=part, remember=False
         )
-        blind = blind_pairs(
-            objectives, model, moved, VALIDATION, part=part, processes=processes
-        )
+        blind = blind_pairs(objectives, model, moved, VALIDATION, part=part, processes=processes)
         for name in names:
             value = over_processes(logs[name], processes=processes)
             pairs[name].append(

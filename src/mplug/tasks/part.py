@@ -1,6 +1,6 @@
 """What a task of a fine-tuning run must offer: its loss for items whose pictures are encoded."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +18,7 @@ class Terms(NamedTuple):
     plain: Float[Tensor, "terms"]
 
 
+@runtime_checkable
 class Part(Protocol):
     """One task. It holds nothing that learns: all that does is in the model."""
 
@@ -31,6 +32,6 @@ class Part(Protocol):
         ...
 
 
-def joined(pictures: Pictures) -> Float[Tensor, "items patches dim"]:
+def joined(pictures: Pictures) -> Float[Tensor, "items tokens dim"]:
     """The tokens of all of an item's pictures in a row, as a clip's frames are read."""
     return pictures.flatten(1, 2)

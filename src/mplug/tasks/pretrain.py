@@ -67,16 +67,12 @@ class Pretraining(nn.Module):
     @torch.no_grad()
     def blind(self, batch: Batch, step: int) -> dict[str, float]:
         """The word objectives, asked for the same words, of the same batch with blank images."""
-        return blind_pairs(
-            self.pairs, self.model, batch, step, part=0, processes=self.processes
-        )
+        return blind_pairs(self.pairs, self.model, batch, step, part=0, processes=self.processes)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Losses on validation batches beside their blind values, verdicts, and recall."""
-        return evaluate_pairs(
-            self.pairs, self.model, self.validation(), processes=self.processes
-        )
+        return evaluate_pairs(self.pairs, self.model, self.validation(), processes=self.processes)
 
     def parameter_groups(self) -> list[Group]:
         """Everything but the teacher."""
