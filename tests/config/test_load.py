@@ -54,7 +54,7 @@ def test_text_fields_take_what_was_typed(typed: str) -> None:
         ("optm.lr=1", "optm.lr: no such field; did you mean optim.lr?"),
         ("lr=1", "lr: no such field; did you mean optim.lr?"),
         ("data.scenes.concept=1", "did you mean data.scenes.concepts?"),
-        ("quux.zzz=1", "no such field; a run has name, task, model, "),
+        ("quux.zzz=1", "no such field; a run has name, task, tasks, "),
         ("optim.lr.peak=1", "optim.lr is a single value"),
         ("optim=1", "optim is a group of fields (steps, batch_size, "),
         ("optim.lr=-1", "optim.lr = -1: must be greater than 0"),

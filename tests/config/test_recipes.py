@@ -2,6 +2,7 @@ import pytest
 
 from mplug.config.edit import derive
 from mplug.config.recipes import RECIPES, recipe, summary
+from mplug.config.schema import TasksConfig
 from mplug.errors import ConfigError
 
 
@@ -15,22 +16,40 @@ def test_every_recipe_says_what_it_is_for_in_a_line(name: str) -> None:
     assert 20 < len(summary(name)) < 100
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name.endswith("-caption")])
-def test_captioning_starts_from_its_pretraining_and_keeps_its_model(name: str) -> None:
-    captioning = recipe(name)
-    pretraining = recipe(name.replace("caption", "pretrain"))
-    assert captioning.start_from == f"runs/{pretraining.name}"
-    same_size = {"model.vision.image_size": pretraining.model.vision.image_size}
-    assert derive(captioning, same_size).model == pretraining.model
+STARTED = [name for name in RECIPES if recipe(name).start_from]
 
 
-def test_base_keeps_the_papers_settings() -> None:
-    """Section 4 and appendix of the paper, and its released pretraining configuration."""
-    optim = recipe("base-pretrain").optim
-    assert (optim.lr, optim.vision_lr, optim.batch_size) == (1e-4, 1e-5, 1024)
-    assert (optim.betas, optim.weight_decay, optim.warmup_steps) == ((0.9, 0.999), 0.02, 1000)
-    objectives = recipe("base-pretrain").objectives
-    assert (objectives.queue_size, objectives.momentum) == (65536, 0.995)
+@pytest.mark.parametrize("name", STARTED)
+def test_a_run_that_starts_from_another_has_its_model_at_a_resolution_of_its_own(name: str) -> None:
+    run = recipe(name)
+    assert run.start_from is not None
+    before = recipe(run.start_from.removeprefix("runs/"))
+    same_size = {"model.vision.image_size": before.model.vision.image_size}
+    assert derive(run, same_size).model == before.model
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_texts_and_their_ends_fit_into_the_models_positions(name: str) -> None:
+    run = recipe(name)
+    longest = max(run.data.max_words, run.generation.max_tokens)
+    assert longest + 2 <= run.model.text.max_positions
+
+
+@pytest.mark.parametrize("task", TasksConfig.model_fields)
+@pytest.mark.parametrize("size", ["tiny", "base", "large"])
+def test_every_task_has_a_run_of_its_own_in_every_size(size: str, task: str) -> None:
+    runs = [recipe(name) for name in RECIPES if name.startswith(f"{size}-{task}")]
+    assert any(list(run.tasks.chosen) == [task] for run in runs)
+
+
+@pytest.mark.parametrize("size", ["tiny", "base", "large"])
+def test_self_critical_training_starts_from_the_captions_of_cross_entropy(size: str) -> None:
+    run = recipe(f"{size}-caption-scst")
+    assert (run.task, run.start_from) == ("self_critical", f"runs/{size}-caption")
+
+
+def test_one_tiny_run_learns_all_tasks_at_once() -> None:
+    assert set(recipe("tiny-tasks").tasks.chosen) == set(TasksConfig.model_fields)
 
 
 def test_deriving_checks_the_whole_run_again() -> None:

@@ -90,10 +90,9 @@ def _read(source: str | Path) -> tuple[Mapping[str, Any], edit.Where]:
         return recipe(text).model_dump(), lambda _: ""
     file = Path(source)
     if file.suffix not in FILE_SUFFIXES:
-        known = ", ".join(RECIPES)
         raise ConfigError(
             f"no recipe is called {text!r}{edit.did_you_mean(text, list(RECIPES))} "
-            f"(recipes: {known}; or a file ending in {', '.join(FILE_SUFFIXES)})"
+            f"(`mplug recipes` lists them; or name a file ending in {', '.join(FILE_SUFFIXES)})"
         )
     return _read_file(file)
 

@@ -1,0 +1,129 @@
+"""Runs on composed scenes: what the demo does, and longer ones."""
+
+from mplug.config import sizes
+from mplug.config.edit import derive
+from mplug.config.schema import (
+    DataConfig,
+    ObjectivesConfig,
+    OptimConfig,
+    RunConfig,
+    ScenesConfig,
+    TaskConfig,
+    TasksConfig,
+    Term,
+    TrainConfig,
+)
+
+
+def demo_pretrain() -> RunConfig:
+    """What `mplug demo` learns first: sixty concepts, one or two a scene, all four objectives.
+
+    MLM and ITM start late and take turns, for at first there is nothing to match, and ITM's
+    negatives become hard little by little. There is no queue: features of so young a teacher age
+    faster than a queue of them fills.
+    """
+    return RunConfig(
+        name="demo-pretrain",
+        task="pretrain",
+        model=sizes.tiny(),
+        data=DataConfig(scenes=ScenesConfig(), vocab_size=1000, max_words=16, augment="none"),
+        objectives=ObjectivesConfig(
+            itm=Term(every=2, start=200),
+            mlm=Term(every=2, offset=1, start=100),
+            tags=Term(),
+            queue_size=0,
+            momentum=0.97,
+            distillation_ramp_steps=500,
+            hard_negatives_ramp_steps=500,
+            mask_share=0.4,
+            empty_prefix_share=0.5,
+        ),
+        optim=OptimConfig(
+            steps=700,
+            batch_size=64,
+            lr=2e-3,
+            warmup_steps=60,
+            weight_decay=0.05,
+            betas=(0.9, 0.98),
+            final_lr_share=0.02,
+        ),
+        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
+    )
+
+
+def demo_caption() -> RunConfig:
+    """What `mplug demo` does next: captions on the same scenes, from its pretrained model."""
+    return derive(
+        demo_pretrain(),
+        {
+            "name": "demo-caption",
+            "task": "finetune",
+            "tasks.caption": TaskConfig(),
+            "start_from": "runs/demo-pretrain",
+            "optim.steps": 250,
+            "optim.lr": 5e-4,
+            "optim.warmup_steps": 20,
+            "train.evaluate_every": 250,
+            "train.save_every": 250,
+        },
+    )
+
+
+def scenes_200() -> RunConfig:
+    """A longer run on scenes, over an hour on two cores: 200 concepts, up to three a scene."""
+    return derive(
+        demo_pretrain(),
+        {
+            "name": "scenes-200",
+            "model.vision.num_layers": 2,
+            "model.text.num_layers": 2,
+            "model.fusion.num_layers": 3,
+            "model.fusion.connected_at": sizes.connected_places(3, stride=2),
+            "data.scenes.concepts": 200,
+            "data.scenes.max_objects": 3,
+            "data.scenes.object_scale": 1.2,
+            "data.scenes.artists": ("noto", "noto-v1", "twemoji", "fxemoji"),
+            "data.vocab_size": 2000,
+            "optim.steps": 3200,
+            "optim.batch_size": 96,
+            "optim.lr": 1.5e-3,
+            "optim.warmup_steps": 200,
+            "objectives.itm.start": 800,
+            "objectives.mlm.start": 400,
+            "objectives.momentum": 0.99,
+            "objectives.distillation_ramp_steps": 3000,
+            "objectives.hard_negatives_ramp_steps": 2400,
+            "train.evaluate_every": 1000,
+            "train.save_every": 250,
+        },
+    )
+
+
+def scenes_200_tasks() -> RunConfig:
+    """All tasks at once on the same scenes, from runs/scenes-200; an hour on two cores.
+
+    Captions, answers, boxes, pairs of pictures and entailment are new; ITC and ITM go on, or the
+    model would forget to search.
+    """
+    return derive(
+        scenes_200(),
+        {
+            "name": "scenes-200-tasks",
+            "task": "finetune",
+            **{f"tasks.{name}": TaskConfig() for name in TasksConfig.model_fields},
+            "start_from": "runs/scenes-200",
+            "objectives": ObjectivesConfig(
+                itm=Term(every=2),
+                mlm=Term(weight=0.0),
+                prefix_lm=Term(weight=0.0),
+                tags=Term(weight=0.5),
+                queue_size=0,
+                momentum=0.99,
+                distillation_ramp_steps=0,
+            ),
+            "optim.steps": 7000,
+            "optim.batch_size": 48,
+            "optim.lr": 1e-3,
+            "optim.warmup_steps": 200,
+        },
+    )
