@@ -11,6 +11,7 @@ import mplug
 from mplug.errors import DataError
 from mplug.interfaces.cli import main
 from mplug.interfaces.commands_ask import read_answers
+from tests.clips import write_clip
 from tests.tiny import SKILLS, picture, save_tiny
 
 
@@ -191,3 +192,13 @@ def test_a_model_that_was_not_trained_for_it_is_one_line(run: Run, words: tuple[
     assert (result.code, result.out) == (4, "")
     assert result.err.startswith("error: this model was not trained to ")
     assert f"fine-tune it with the task '{words[0]}'" in result.err
+
+
+def test_a_clip_is_asked_and_described_like_a_picture(run: Run) -> None:
+    write_clip(Path("film.mp4"), pictures=[picture(seed, width=64, height=48) for seed in range(6)])
+    assert run("answer", "film.mp4", "moon?", "--frames", "3").out.strip()
+    assert run("caption", "film.mp4").out.startswith("film.mp4\t")
+    assert len(run("entail", "film.mp4", "moon").out.splitlines()) == 3
+    result = run("compare", "1.png", "film.mp4", "moon")
+    assert result.code == 3
+    assert "film.mp4: a clip; this is asked of still pictures" in result.err

@@ -47,6 +47,10 @@ def test_a_label_too_long_for_the_picture_is_cut() -> None:
     draw_boxes(image, [(10, 100, 60, 150)], labels=["moon " * 100])
 
 
+def test_a_label_may_have_letters_of_any_script() -> None:
+    draw_boxes(Image.new("RGB", (500, 400)), [(10, 100, 60, 150)], labels=["größe 箱 🎈"])
+
+
 def test_a_small_picture_comes_back_larger_and_a_large_one_as_it_was() -> None:
     small = Image.new("RGB", (64, 32))
     assert draw_boxes(small, [(1, 1, 9, 9)], labels=["moon"]).size == (480, 240)

@@ -13,7 +13,15 @@ from mplug.errors import CheckpointError
 from mplug.weights import hub, store
 from mplug.weights.layout import CONFIG, FILES, WEIGHTS
 from mplug.weights.store import load_pretrained, save_pretrained
-from tests.tiny import CARD, GENERATION, save_tiny, tiny_config, tiny_model, tiny_tokenizer
+from tests.tiny import (
+    CARD,
+    GENERATION,
+    SKILLS,
+    save_tiny,
+    tiny_config,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 
 @pytest.fixture
@@ -43,6 +51,24 @@ def test_what_is_saved_comes_back(saved: Path) -> None:
     assert not loaded.model.training
     assert_close(loaded.model.state_dict(), tiny_model().state_dict(), rtol=0, atol=0)
     assert {path.name for path in saved.iterdir()} == set(FILES)
+
+
+def test_a_model_comes_back_with_its_skills_and_what_they_brought(tmp_path: Path) -> None:
+    loaded = load_pretrained(save_tiny(tmp_path / "skilled", skills=SKILLS))
+    assert loaded.config.skills == SKILLS
+    expected = tiny_model(skills=SKILLS).state_dict()
+    assert_close(loaded.model.state_dict(), expected, rtol=0, atol=0)
+
+
+def test_a_model_saved_before_there_were_skills_has_none(saved: Path) -> None:
+    edit_config(saved, lambda header: header["model"].pop("skills"))
+    assert load_pretrained(saved).config.skills == ()
+
+
+def test_a_skill_whose_weights_are_not_there_is_no_skill(saved: Path) -> None:
+    edit_config(saved, lambda header: header["model"].update(skills=["entail"]))
+    with pytest.raises(CheckpointError, match=r"missing: entail_head\.output\.bias"):
+        load_pretrained(saved)
 
 
 def test_whoever_may_read_one_file_may_read_all(saved: Path) -> None:

@@ -1,6 +1,7 @@
 """Boxes drawn on pictures, each with a label that can be read on any of them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +13,8 @@ COLOURS = ("#ffd400", "#00e5ff", "#ff7ad9", "#8cff5a", "#ffa64d")  # all light: 
 DARK = "#101010"
 SMALLEST = 480  # pixels along the longer side, or no label would fit
 LABEL_SHARE = 1 / 24  # of the longer side: the height of writing
+# Pillow's own font has no letters beyond English; these are common, and have those of most scripts.
+WIDE_FONTS = ("NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")
 MARGIN = 4  # pixels around writing
 
 
@@ -70,7 +73,7 @@ def _label(
 ) -> None:
     """Writing on a ground of its own, above the box where there is room, else inside it."""
     width, height = draw.im.size
-    font = ImageFont.load_default(size=max(12.0, max(width, height) * LABEL_SHARE))
+    font = _font(text, size=max(12.0, max(width, height) * LABEL_SHARE))
     text = _shortened(text, font=font, width=width - 2 * MARGIN)
     left, top, right, bottom = font.getbbox(text)
     across, down = right - left + 2 * MARGIN, bottom - top + 2 * MARGIN
@@ -78,6 +81,15 @@ def _label(
     y = corner[1] - down if corner[1] >= down else min(max(corner[1], 0), max(height - down, 0))
     draw.rectangle((x, y, x + across, y + down), fill=colour, outline=DARK)
     draw.text((x + MARGIN - left, y + MARGIN - top), text, font=font, fill=DARK)
+
+
+def _font(text: str, *, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, or where that lacks letters, the first of `WIDE_FONTS` that is here."""
+    if not text.isascii():
+        for name in WIDE_FONTS:
+            with suppress(OSError):  # not installed
+                return ImageFont.truetype(name, size)
+    return ImageFont.load_default(size)
 
 
 def _shortened(text: str, *, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
