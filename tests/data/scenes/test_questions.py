@@ -18,7 +18,6 @@ from mplug.data.scenes.questions import (
     questions,
 )
 from mplug.data.scenes.scene import Scene
-from mplug.data.scenes.sprites import PAINTS, colour_share
 from mplug.data.scenes.stream import SceneExamples
 from mplug.errors import ConfigError
 from tests.data.scenes.truth import (
@@ -37,10 +36,10 @@ WORLD = EXAMPLES.world
 
 @cache
 def asked(screened: bool = False) -> list[tuple[Scene, Question]]:
-    """What training asks of 1500 scenes."""
+    """What training asks of scenes."""
     renderer = replace(EXAMPLES.renderer, painted=0.25, screened=screened)
     found = []
-    for position in range(1500):
+    for position in range(300 if screened else 1500):
         random = np.random.default_rng([position, 1])
         scene = renderer.scene(EXAMPLES.draw_names(random), random=random)
         found += [(scene, each) for each in questions(scene, random=random, world=WORLD, count=2)]
@@ -123,18 +122,6 @@ def test_nobody_counts_or_misses_things_that_a_screen_may_hide() -> None:
     kinds = {each.kind for _, each in asked(screened=True)}
     assert kinds == {"where", "colour", "relation"}
     assert all(is_true(scene, each) for scene, each in asked(screened=True))
-
-
-def test_painted_things_have_the_colour_that_questions_give_them() -> None:
-    seen = set()
-    for scene in gallery():
-        for each in scene.objects:
-            if each.painted and each.colour is not None:
-                seen.add(each.colour)
-                box = each.box
-                region = scene.image[box.y0 : box.y1, box.x0 : box.x1].reshape(-1, 3)
-                assert colour_share(region, each.colour) > 0.25
-    assert seen == set(PAINTS)
 
 
 def test_evaluation_asks_every_text_of_two_scenes_with_two_answers() -> None:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from mplug.data.scenes.render import MAX_SHARED, Renderer, background
+from mplug.data.scenes import world
+from mplug.data.scenes.render import MAX_SHARED, STRIPES, Renderer, background
 from mplug.data.scenes.scene import Scene
+from mplug.data.scenes.sprites import PAINTS, colour_share, painted
 
 NAMES = ["horse", "taxi", "pear", "violin"]
 
@@ -57,3 +59,43 @@ def test_without_augmentation_drawings_keep_their_colours() -> None:
     stored = drawing(scene.objects[0].artist, "horse")
     common = np.median(stored[stored[..., 3] > 250][:, :3], axis=0)
     assert np.abs(middle - common).max(axis=1).min() < 12
+
+
+@pytest.mark.parametrize("colour", PAINTS)
+def test_a_painted_drawing_is_of_its_colour_nearly_everywhere(colour: str) -> None:
+    for artist in world.artist_names():
+        for name in world.World.load(concepts=8, seed=0).names:
+            pixels = world.drawing(artist, name)
+            opaque = pixels[pixels[..., 3] >= 200][None, :, :3]
+            shades = painted(opaque, colour=colour)[0]
+            assert colour_share(shades, colour) > 0.8, (artist, name)
+            assert len(np.unique(shades, axis=0)) > 2
+
+
+def test_a_share_of_drawings_is_painted_but_none_whose_name_holds_a_colour() -> None:
+    names = ["horse", "red apple"]
+    renderer = Renderer(("noto", "twemoji"), 64, painted=0.4, repainted=True)
+    placed = [
+        each
+        for seed in range(100)
+        for each in renderer.scene(names, random=np.random.default_rng(seed)).objects
+    ]
+    painted_ones = [each for each in placed if each.painted]
+    assert 25 < len(painted_ones) < 55
+    assert {each.name for each in painted_ones} == {"horse"}
+    assert {each.colour for each in painted_ones} == set(PAINTS)
+    assert all(each.colour is None for each in placed if not each.painted)
+
+
+def test_a_screen_stands_where_no_object_hides_it() -> None:
+    renderer = Renderer(("noto", "twemoji"), 64, screened=True)
+    for seed in range(30):
+        scene = renderer.scene(NAMES[:3], random=np.random.default_rng(seed))
+        screen = scene.screen
+        assert screen is not None
+        assert 0 <= screen.x0 < screen.x1 <= 64
+        assert 0 <= screen.y0 < screen.y1 <= 64
+        assert all(screen.shared(each.box) <= MAX_SHARED for each in scene.objects)
+        region = scene.image[screen.y0 : screen.y1, screen.x0 : screen.x1].reshape(-1, 3)
+        striped = (region == STRIPES[0]).all(axis=1) | (region == STRIPES[1]).all(axis=1)
+        assert striped.mean() > 0.75

@@ -97,18 +97,26 @@ def absent(
     In training no name is drawn that the scene's names may not meet: of a held-out pair the one
     would always be said to be missing where the other is.
     """
+    names = [name for scene in scenes for name in scene.names]
+    return absent_from(names, world=world, random=random, train=train)
+
+
+def absent_from(
+    names: Sequence[str], *, world: World, random: np.random.Generator, train: bool
+) -> str | None:
+    """A name that fits none of the things of these names, drawn as `absent` draws it."""
     for _ in range(TRIES):
         name = world.names[int(random.integers(len(world.names)))]
-        if all(is_absent(name, scene, world=world, train=train) for scene in scenes):
+        if is_absent(name, names, world=world, train=train):
             return name
     return None
 
 
-def is_absent(name: str, scene: Scene, *, world: World, train: bool) -> bool:
-    """Whether `name` fits nothing in the scene, and training may say so."""
-    if any(alike(name, each) for each in scene.names):
+def is_absent(name: str, names: Sequence[str], *, world: World, train: bool) -> bool:
+    """Whether `name` fits none of the things of these names, and training may say so."""
+    if any(alike(name, each) for each in names):
         return False
-    return not train or not any(frozenset((name, each)) in world.held_out for each in scene.names)
+    return not train or not any(frozenset((name, each)) in world.held_out for each in names)
 
 
 def place_of(scene: Scene, placed: Placed) -> Place | None:

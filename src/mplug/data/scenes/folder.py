@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from PIL import Image
 
 from mplug.config.schema import ScenesConfig
 from mplug.data.scenes.output import Summary, new_folder, write_lines
-from mplug.data.scenes.phrases import Wording, caption, with_article
-from mplug.data.scenes.scene import OPPOSITE, Relation, Scene
+from mplug.data.scenes.phrases import Wording, caption
+from mplug.data.scenes.questions import Question
 from mplug.data.scenes.stream import Captioned, SceneExamples
+from mplug.data.scenes.task_files import TaskFiles, question_table
 from mplug.data.scenes.world import TEST_ARTISTS, artists_with, check_split, credit
 
 WORDING = Wording(colour_share=0.15, beside_share=0.1)
@@ -34,8 +36,25 @@ shows a set at most once, and only sets that training lacks (single things excep
 `test_training_artists`, whose drawings are those of training in new sets and places.
 
 A record has `image`, `image_id`, `caption` (one text or several, all true) and `objects` (`name`,
-`box` in pixels: x0, y0, x1, y1). `*_statements.jsonl` say how two objects stand: `image`,
-`image_id`, `statement`, `label` ("true" or "false", as often).
+`box` in pixels: x0, y0, x1, y1). Beside each file there are files of further tasks, about other
+pictures of the same sets of things, some of them painted in one colour:
+
+| file | a record holds |
+|---|---|
+| `SPLIT_questions.jsonl` | `image`, `question` and its one answer in `answers` |
+| `SPLIT_phrases.jsonl` | `image`, `phrase`, and in `boxes` the box of the one thing that it fits |
+| `SPLIT_pairs.jsonl` | `image` (left, right), `statement`, `label`: true or false |
+| `SPLIT_entailment.jsonl` | `image`, `statement`, `label`: entailment, contradiction or neutral |
+| `SPLIT_clips.jsonl` | `video` with either `caption` or `question` and `answers` |
+
+No text tells what is right: each question stands with two pictures or more that answer it
+differently, and statements of each form are as often true as false. A hypothesis is neutral where a
+striped screen could hide what it speaks of.
+
+{questions}
+
+The guess without the picture is the answer most common to a text in `train_questions.jsonl`, or
+else to its kind.
 
 Made by `mplug data sample` with {settings}.
 
@@ -80,13 +99,27 @@ def write_dataset(
         name: examples.gallery(count, artists=artists, seed=place, objects=numbers)
         for place, (name, (count, artists)) in enumerate(splits.items())
     }
-    written: dict[str, int] = {}
+    everything = {"train": (train, config.artists), **splits}
+    written, left_out = dict[str, int](), dict[str, int]()
+    asked: dict[str, tuple[Question, ...]] = {}
     with new_folder(folder) as unfinished:
-        for name, scenes in {"train": _training(examples, train), **galleries}.items():
-            written |= _write_split(unfinished, name, scenes)
-        readme = _readme(examples, written, {"train": (train, config.artists), **splits})
+        for place, (name, (_, artists)) in enumerate(everything.items()):
+            scenes = galleries.get(name) or _training(examples, train)
+            sets = list[tuple[str, ...]]()
+            written |= _write_split(unfinished, name, _noting(scenes, sets))
+            tasks = TaskFiles(
+                unfinished,
+                name,
+                renderer=replace(examples.plain_renderer(turned=name == "train"), artists=artists),
+                world=examples.world,
+                random=np.random.default_rng([config.seed, place, 12]),
+            ).write(sets)
+            written |= tasks.records
+            left_out |= tasks.left_out
+            asked[name] = tasks.questions
+        readme = _readme(examples, written, everything, question_table(asked, learned="train"))
         (unfinished / "README.md").write_text(readme, encoding="utf-8")
-    return Summary(folder, written, {})
+    return Summary(folder, written, left_out)
 
 
 def _training(examples: SceneExamples, count: int) -> Iterator[Captioned]:
@@ -103,10 +136,16 @@ def _training(examples: SceneExamples, count: int) -> Iterator[Captioned]:
         yield Captioned(scene, texts[0], texts)
 
 
+def _noting(scenes: Iterable[Captioned], sets: list[tuple[str, ...]]) -> Iterator[Captioned]:
+    """The same scenes, whose names are added to `sets` as they pass."""
+    for each in scenes:
+        sets.append(each.scene.names)
+        yield each
+
+
 def _write_split(folder: Path, split: str, scenes: Iterable[Captioned]) -> dict[str, int]:
-    """Write pictures into `images/SPLIT` and records beside it; counts the lines of each file."""
+    """Write pictures into `images/SPLIT` and records beside it; counts the file's lines."""
     records: list[dict[str, Any]] = []
-    statements: list[dict[str, str]] = []
     pictures = folder / "images" / split
     pictures.mkdir(parents=True)
     for number, each in enumerate(scenes):
@@ -118,31 +157,14 @@ def _write_split(folder: Path, split: str, scenes: Iterable[Captioned]) -> dict[
         }
         objects = [{"name": one.name, "box": list(one.box)} for one in each.scene.objects]
         records.append({**picture, "caption": list(each.references), "objects": objects})
-        statements += [{**picture, **claim} for claim in _statements(each.scene)]
-    return {
-        name: write_lines(folder / name, lines)
-        for name, lines in (
-            (f"{split}.jsonl", records),
-            (f"{split}_statements.jsonl", statements),
-        )
-    }
-
-
-def _statements(scene: Scene) -> Iterator[dict[str, str]]:
-    """For each clear relation, what is true and what would be true the other way round."""
-    for first, direction, second in scene.relations():
-        for label, said in (("true", direction), ("false", OPPOSITE[direction])):
-            yield {"statement": _sentence(Relation(first, said, second)), "label": label}
-
-
-def _sentence(relation: Relation) -> str:
-    return f"{with_article(relation.first)} {relation.direction} {with_article(relation.second)}"
+    return {f"{split}.jsonl": write_lines(folder / f"{split}.jsonl", records)}
 
 
 def _readme(
     examples: SceneExamples,
     written: Mapping[str, int],
     splits: Mapping[str, tuple[int, Sequence[str]]],
+    questions: str,
 ) -> str:
     config = examples.config
     rows = [
@@ -152,6 +174,7 @@ def _readme(
     ]
     shown = sorted({artist for _, artists in splits.values() for artist in artists})
     return README.format(
+        questions=questions,
         concepts=config.concepts,
         held_out=config.held_out_pairs,
         splits="\n".join(rows),

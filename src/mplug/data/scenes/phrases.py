@@ -72,7 +72,7 @@ def caption(scene: Scene, *, random: np.random.Generator, wording: Wording = PLA
     opening = OPENINGS[int(random.integers(len(OPENINGS)))]
     if not stated or (len(scene.objects) > 1 and random.random() < wording.list_share):
         order = [scene.objects[place] for place in random.permutation(len(scene.objects))]
-        return opening + _listed([names[each] for each in order])
+        return opening + listed([names[each] for each in order])
     subject, direction, others = stated[int(random.integers(len(stated)))]
     relation: str = direction
     if all(scene.beside(subject, other) for other in others) and (
@@ -80,7 +80,7 @@ def caption(scene: Scene, *, random: np.random.Generator, wording: Wording = PLA
     ):
         relation = "beside"
     others = [others[place] for place in random.permutation(len(others))]
-    return f"{opening}{names[subject]} {relation} {_listed([names[each] for each in others])}"
+    return f"{opening}{names[subject]} {relation} {listed([names[each] for each in others])}"
 
 
 def captions(scene: Scene) -> tuple[str, ...]:
@@ -90,10 +90,10 @@ def captions(scene: Scene) -> tuple[str, ...]:
     """
     names = {each: with_article(each.name) for each in scene.objects}
     bodies = [
-        f"{names[subject]} {direction} {_listed([names[each] for each in order])}"
+        f"{names[subject]} {direction} {listed([names[each] for each in order])}"
         for subject, direction, others in _shared_relations(scene)
         for order in permutations(others)
-    ] or [_listed([names[each] for each in order]) for order in permutations(scene.objects)]
+    ] or [listed([names[each] for each in order]) for order in permutations(scene.objects)]
     return tuple(opening + body for opening in OPENINGS for body in bodies)
 
 
@@ -156,7 +156,7 @@ def _coloured(placed: Placed, random: np.random.Generator, share: float) -> str:
     return f"{placed.colour} {placed.name}"
 
 
-def _listed(phrases: Sequence[str]) -> str:
+def listed(phrases: Sequence[str]) -> str:
     """ "a dog", "a dog and a cat", "a dog, a cat and a bell"."""
     *first, last = phrases
     return f"{', '.join(first)} and {last}" if first else last

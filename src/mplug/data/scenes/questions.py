@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -173,7 +173,12 @@ _MAKERS: dict[Kind, Callable[[Scene, np.random.Generator], tuple[str, str] | Non
 
 
 def balanced_questions(
-    scenes: Sequence[Scene], *, count: int, random: np.random.Generator, world: World
+    scenes: Sequence[Scene],
+    *,
+    count: int,
+    random: np.random.Generator,
+    world: World,
+    train: bool = False,
 ) -> list[Asked]:
     """About `count` questions, as many of each kind; every text is asked of two scenes or more.
 
@@ -191,7 +196,8 @@ def balanced_questions(
         wanted = count * (number + 1) // len(kinds) - count * number // len(kinds)
         # Each number of things is drawn as often, so that none is the likelier answer.
         groups = list(by_number.values()) if kind == "how many" else [list(range(len(scenes)))]
-        asked += _pairs(kind, scenes, groups, wanted // 2, random, world)
+        drawing = _Drawing(scenes, groups, random, world, train)
+        asked += _pairs(kind, drawing, wanted=wanted // 2)
     return [asked[place] for place in random.permutation(len(asked))]
 
 
@@ -204,34 +210,44 @@ def possible_kinds(numbers: Iterable[int]) -> tuple[Kind, ...]:
     return tuple(kind for kind in KINDS if kind not in left_out)
 
 
-def _pairs(
-    kind: Kind,
-    scenes: Sequence[Scene],
-    groups: Sequence[Sequence[int]],
-    wanted: int,
-    random: np.random.Generator,
-    world: World,
-) -> list[Asked]:
+class _Drawing(NamedTuple):
+    """What questions are drawn from."""
+
+    scenes: Sequence[Scene]
+    groups: Sequence[Sequence[int]]  # of the scenes' places, each drawn from as often
+    random: np.random.Generator
+    world: World
+    train: bool
+
+    def question(self, kind: Kind) -> Asked | None:
+        """One of a kind, about a scene drawn at random."""
+        place = one_of(one_of(self.groups, self.random), self.random)
+        question = ask(
+            kind, self.scenes[place], random=self.random, world=self.world, train=self.train
+        )
+        return None if question is None else Asked(place, question)
+
+
+def _pairs(kind: Kind, drawing: _Drawing, *, wanted: int) -> list[Asked]:
     waiting: dict[str, dict[str, Asked]] = defaultdict(dict)  # text -> answer -> question
     used: set[tuple[int, str]] = set()
     found: list[Asked] = []
     for _ in range(TRIES * (wanted + 1)):
         if len(found) >= 2 * wanted:
             return found
-        place = one_of(one_of(groups, random), random)
-        question = ask(kind, scenes[place], random=random, world=world)
-        if question is None or (place, question.text) in used:
+        drawn = drawing.question(kind)
+        if drawn is None or (drawn.scene, drawn.question.text) in used:
             continue
-        used.add((place, question.text))
-        others = waiting[question.text]
-        partner = next((answer for answer in others if answer != question.answer), None)
+        used.add((drawn.scene, drawn.question.text))
+        others = waiting[drawn.question.text]
+        partner = next((answer for answer in others if answer != drawn.question.answer), None)
         if partner is None:
-            others.setdefault(question.answer, Asked(place, question))
+            others.setdefault(drawn.question.answer, drawn)
         else:
-            found += [others.pop(partner), Asked(place, question)]
+            found += [others.pop(partner), drawn]
     raise ConfigError(
         f"{2 * wanted} {kind!r} questions were asked for, in pairs with different answers, but "
-        f"{len(scenes)} scenes give only {len(found)}: ask for fewer, or make more scenes"
+        f"{len(drawing.scenes)} scenes give only {len(found)}: ask for fewer, or make more scenes"
     )
 
 

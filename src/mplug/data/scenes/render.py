@@ -57,9 +57,7 @@ class Renderer:
                 paint = painted(paint, colour=colour)
             elif self.repainted:
                 paint = recolour(paint, random)
-            alpha = sprite[..., 3:].astype(np.float32) / 255
-            region = canvas[box.y0 : box.y1, box.x0 : box.x1]
-            region += (paint - region) * alpha
+            lay(canvas, paint, sprite[..., 3:], box)
             seen = colour or (None if self.repainted else colour_word(artist, name))
             objects.append(Placed(name, artist, box, seen, painted=colour is not None))
         image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
@@ -89,7 +87,7 @@ class Renderer:
         while True:
             places: list[tuple[str, str, Box, Pixels]] = []
             for name in names:
-                artist, sprite = self._sprite(name, shrink, random)
+                artist, sprite = self.sprite(name, shrink, random)
                 box = self._place(sprite, [*kept, *(place[2] for place in places)], random)
                 if box is None:
                     break
@@ -98,7 +96,8 @@ class Renderer:
                 return places
             shrink *= 0.92
 
-    def _sprite(self, name: str, shrink: float, random: np.random.Generator) -> tuple[str, Pixels]:
+    def sprite(self, name: str, shrink: float, random: np.random.Generator) -> tuple[str, Pixels]:
+        """An artist drawn at random, and the drawing, straight RGBA [height, width, 4]."""
         artists = artists_with(name, self.artists)
         artist = artists[int(random.integers(len(artists)))]
         side = SIDES[int(random.integers(len(SIDES)))] * self.object_scale
@@ -120,6 +119,12 @@ class Renderer:
             if all(box.shared(other) <= MAX_SHARED for other in taken):
                 return box
         return None
+
+
+def lay(canvas: Canvas, paint: Pixels, alpha: Pixels, box: Box) -> None:
+    """Lay RGB paint over the canvas where `alpha` [height, width, 1], of 255, says."""
+    region = canvas[box.y0 : box.y1, box.x0 : box.x1]
+    region += (paint - region) * (alpha.astype(np.float32) / 255)
 
 
 def _draw_screen(canvas: Canvas, screen: Box) -> None:

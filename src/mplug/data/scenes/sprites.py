@@ -18,9 +18,11 @@ PAINTS = {  # by the word everyone would use, in any of the shades that `painted
     "green": (35, 180, 55),
     "blue": (40, 90, 230),
     "purple": (150, 50, 205),
-    "grey": (165, 165, 165),
+    "grey": (140, 140, 140),
 }
-DARKEST = 0.5  # of a paint, where the drawing is black
+GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # how bright red, green and blue look
+DARKEST = 0.6  # of a paint, where the drawing is black
+WHITEST = 0.4  # of the way from a paint to white, where the drawing is white
 CACHE_BYTES = 192 * 1024 * 1024  # per process; all shapes of a 200-concept world at 64 pixels
 
 _shapes: dict[tuple[str, str, int, int], Pixels] = {}
@@ -81,9 +83,16 @@ def recolour(paint: Pixels, random: np.random.Generator) -> Pixels:
 
 def painted(paint: Pixels, *, colour: str) -> Pixels:
     """RGB [height, width, 3] in shades of one of `PAINTS`, as light and dark as the drawing is."""
-    levels = DARKEST + (1 - DARKEST) * (paint @ np.array([0.299, 0.587, 0.114])) / 255
-    shades = levels[..., None] * np.array(PAINTS[colour])
-    return shades.astype(np.uint8)
+    return _shades(colour)[(paint @ GREY).astype(np.uint8)]
+
+
+@cache
+def _shades(colour: str) -> Pixels:
+    """RGB [256, 3]: the paint darkened, itself in the middle, and mixed with white."""
+    paint, levels = np.array(PAINTS[colour]), LEVELS[:, None]
+    dark = paint * (DARKEST + (1 - DARKEST) * np.minimum(2 * levels, 1))
+    mixed = dark + (255 - paint) * WHITEST * np.maximum(2 * levels - 1, 0)
+    return mixed.astype(np.uint8)
 
 
 @cache

@@ -5,7 +5,8 @@ by a picture with a dog, contradicted by one without, and neutral where no dog i
 stands. So every text stands with every label, and only the picture tells them apart.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -90,6 +91,20 @@ def statements(
     return list(found.values())
 
 
+def couples(scenes: Sequence[Scene], *, random: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """The place of each scene with that of another; every other pair shares a name if it can."""
+    showing: dict[str, list[int]] = defaultdict(list)
+    for place, scene in enumerate(scenes):
+        for name in scene.names:
+            showing[name].append(place)
+    for first, scene in enumerate(scenes):
+        near = [place for name in scene.names for place in showing[name] if place != first]
+        if near and random.random() < 0.5:
+            yield first, one_of(near, random)
+        elif len(scenes) > 1:
+            yield first, (first + int(random.integers(1, len(scenes)))) % len(scenes)
+
+
 def _shared_and_not(pair: _Pair) -> tuple[str, str] | None:
     """A name that both scenes show, and one that only one does."""
     left, right = set(pair.left.names), set(pair.right.names)
@@ -98,7 +113,7 @@ def _shared_and_not(pair: _Pair) -> tuple[str, str] | None:
         name
         for _, here, there in pair.sides()
         for name in here.names
-        if is_absent(name, there, world=pair.world, train=pair.train)
+        if is_absent(name, there.names, world=pair.world, train=pair.train)
     ]
     if not shared or not lone:
         return None
@@ -122,7 +137,9 @@ def _only_one(pair: _Pair) -> _Both | None:
 
 def _one_side(pair: _Pair) -> _Both | None:
     side, here, there = one_of(pair.sides(), pair.random)
-    others = [n for n in there.names if is_absent(n, here, world=pair.world, train=pair.train)]
+    others = [
+        n for n in there.names if is_absent(n, here.names, world=pair.world, train=pair.train)
+    ]
     missing = one_of(others, pair.random) if others else None
     if missing is None or pair.random.random() < 0.5:
         missing = absent([here], world=pair.world, random=pair.random, train=pair.train)

@@ -160,7 +160,7 @@ class SceneExamples:
         random = np.random.default_rng([self.config.seed, seed, count, 7])
         renderer = replace(self.plain_renderer(), artists=tuple(artists))
         made = []
-        for names in self._different_sets(count, objects, random):
+        for names in self.different_sets(count, objects, random):
             scene = renderer.scene(names, random=random)
             texts = captions(scene)
             made.append(Captioned(scene, texts[0], texts))
@@ -184,7 +184,7 @@ class SceneExamples:
             f"training: lower held_out_pairs = {self.config.held_out_pairs} or max_objects"
         )
 
-    def _different_sets(
+    def different_sets(
         self, count: int, objects: Sequence[int], random: np.random.Generator
     ) -> list[list[str]]:
         """Sets in random order; what one number of objects cannot give, the next one must."""

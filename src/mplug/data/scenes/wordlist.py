@@ -18,8 +18,10 @@ ASKED = (
     "both pictures show an only one picture shows neither picture shows",
     "the left picture shows more things, the right picture shows more things",
     "there is an, there are some",
-    "what moves? which way does it move? where does it move? nothing up down towards away from",
-    "moves move left, right, up, down, comes come into the picture, leaves leave",
+    "what moves? what appears? what disappears? which way does the thing move? do the things move?",
+    "a thing moves left and a thing stays, some things move right and some things stay",
+    "a thing moves up, a thing moves down, a thing moves towards a thing, away from a thing",
+    "a thing appears, some things appear, a thing disappears, some things disappear",
 )
 
 
