@@ -89,6 +89,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(
             json.dumps({"image": f"photos/000{number}.jpg", "caption": f"a red trophy {number}"})
         )
+    held_out = {"image": "other.png", "caption": "a blue boat"}
+    (folder / "test.jsonl").write_text(json.dumps(held_out), encoding="utf-8")
     (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     for name, content in OFFICIAL_FILES.items():
         (folder / name).write_text(json.dumps(content), encoding="utf-8")

@@ -137,8 +137,8 @@ def picture_id(source: str, number: int | str) -> str:
     """An `image_id` that is the same wherever the picture occurs, such as "coco:391895".
 
     Sources are named once, here and for all: coco, flickr30k, vg, gqa, openimages, iu-xray, nlvr2,
-    easy-vqa, msrvtt, msvd, vatex. Pictures of Visual Genome that are COCO's take the COCO name
-    where the files tell it, so that overlaps are found by id.
+    easy-vqa, saiapr, msrvtt, msvd, vatex. Pictures of Visual Genome that are COCO's take the COCO
+    name where the files tell it, so that overlaps are found by id.
     """
     return f"{source}:{number}"
 
