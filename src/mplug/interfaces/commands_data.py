@@ -120,9 +120,9 @@ def sample(
 ) -> None:
     """Compose a data set of scenes to try.
 
-    Drawings by several artists on varied backgrounds, with captions, boxes and statements, the
-    same for the same seed. The fields are those of data.scenes (`mplug recipes show
-    demo-pretrain`). FOLDER/README.md says what each file is for.
+    Drawings by several artists on varied backgrounds, with captions, boxes, questions, phrases,
+    statements and clips, the same for the same seed. The fields are those of data.scenes
+    (`mplug recipes show demo-pretrain`). FOLDER/README.md says what each file is for.
     """
     from mplug.config.load import load_config
     from mplug.config.schema import ScenesConfig
