@@ -227,9 +227,9 @@ def answer_weights(answers: Sequence[Answer]) -> dict[str, float]:
     counts nothing is left out.
     """
     weights: defaultdict[str, float] = defaultdict(float)
-    each = 1 / len(answers) if all(answer.weight == 1 for answer in answers) else None
+    people = len(answers) if all(answer.weight == 1 for answer in answers) else 1
     for answer in answers:
-        weights[lower_caption(answer.text)] += each if each is not None else answer.weight
+        weights[lower_caption(answer.text)] += answer.weight / people
     return {text: weight for text, weight in weights.items() if weight > 0}
 
 
