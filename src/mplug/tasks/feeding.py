@@ -15,7 +15,7 @@ from mplug.data.records import Record
 from mplug.data.scenes.stream import SceneExamples
 from mplug.data.scenes.tasks import SceneTasks
 from mplug.data.task_augment import TaskAugmentation
-from mplug.data.task_records import TaskRecords
+from mplug.data.task_records import LONGEST_READ, TaskRecords
 from mplug.data.tokenizer import Tokenizer
 from mplug.data.transforms import FinetuneAugmentation, PretrainAugmentation
 from mplug.errors import ConfigError
@@ -109,6 +109,7 @@ def _task_examples(
             tokenizer=tokenizer,
             image_size=size,
             max_words=longest,
+            longest_read=min(LONGEST_READ, config.model.text.max_positions),
             prompt="" if caption is None else caption.prompt,
             augmentation=TaskAugmentation(size, smallest_share=make.smallest_share)
             if augment and make is not None
