@@ -18,8 +18,8 @@ Channels = Float[Tensor, "channels"]
 class BatchNorm(nn.Module):
     """Normalises each channel over the global batch in training, by running averages otherwise.
 
-    A picture's features outside training therefore never depend on its neighbours. Every process
-    holds the same number of pictures.
+    A picture's features outside training therefore never depend on its neighbours. Processes may
+    hold different numbers of pictures.
     """
 
     running_mean: Channels
@@ -64,15 +64,17 @@ class _Synchronised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Any:
-        places = maps.numel() / maps.shape[1] * dist.get_world_size()
-        mean = _everyone(maps.sum((0, 2, 3))) / places
+        own = maps.new_tensor([maps.numel() / maps.shape[1]])
+        sums = _everyone(torch.cat([maps.sum((0, 2, 3)), own]))
+        places = sums[-1]
+        mean = sums[:-1] / places
         centred = maps - mean[:, None, None]
         variance = _everyone(centred.square().sum((0, 2, 3))) / places
         scale = (variance + eps).rsqrt()
         normalised = centred * scale[:, None, None]
         ctx.save_for_backward(normalised, weight, scale)
         ctx.places = places
-        ctx.mark_non_differentiable(mean, variance)
+        ctx.mark_non_differentiable(mean, variance, places)
         return normalised * weight[:, None, None] + bias[:, None, None], mean, variance, places
 
     @staticmethod

@@ -13,6 +13,7 @@ from mplug.data.batch import Example, identity
 from mplug.data.items import ENTAILMENT, TRUTH, Item, Target, TaskExample
 from mplug.data.scenes.grounding import Phrase, phrases
 from mplug.data.scenes.phrases import caption as describe
+from mplug.data.scenes.phrases import captions
 from mplug.data.scenes.questions import Question, questions
 from mplug.data.scenes.render import Renderer
 from mplug.data.scenes.scene import Box, Scene
@@ -26,8 +27,9 @@ Form = Literal["plain", "pair", "hypothesis"]  # what an example is made for, be
 
 TASKS: tuple[SceneTask, ...] = get_args(SceneTask)
 PAINTED = 0.25  # of the drawings, where questions are asked: colours that no name tells
-QUESTIONS = 2  # of each picture, at most
-PHRASES = 2
+# One of each: as many questions about other pictures teach more than two about the same one.
+QUESTIONS = 1
+PHRASES = 1
 STATEMENTS = 2  # of each pair of pictures
 SHARED_SHARE = 0.5  # of the pairs, how many show one thing in both pictures
 ITEMS = 21  # marks the random numbers of what is asked; the scene's are those of SceneExamples
@@ -128,18 +130,18 @@ class SceneTasks:
             item = Item((0, 1), statement_ids(tokenizer, said.text), label=label)
             items.setdefault("compare", []).append(item)
         images = tuple(to_pixels(each.scene.image) for each in shown.pictures)
-        pairs = [
-            Example(
-                pixels=pixels,
-                ids=self._caption_ids(one.caption, tokenizer),
-                image_id=identity(f"{self.scenes.split} scene {seed} {position} {place}"),
-                caption_id=identity(one.caption),
-            )
-            for place, (pixels, one) in enumerate(zip(images, shown.pictures, strict=True))
-            if "retrieval" in self.tasks
-        ]
         asked = {task: tuple(each) for task, each in items.items()}
-        return TaskExample(images, asked, tuple(pairs))
+        if "retrieval" not in self.tasks:
+            return TaskExample(images, asked)
+        text = shown.pictures[0].caption
+        # The first picture's alone, so that every process has as many pairs.
+        pair = Example(
+            pixels=images[0],
+            ids=self._caption_ids(text, tokenizer),
+            image_id=identity(f"{self.scenes.split} scene {seed} {position}"),
+            caption_id=identity(text),
+        )
+        return TaskExample(images, asked, (pair,))
 
     @cached_property
     def _forms(self) -> tuple[Form, ...]:
@@ -208,7 +210,8 @@ class SceneTasks:
         images = (place,)
         if "caption" in self.tasks:
             target = Target(self._caption_ids(shown.caption, tokenizer))
-            yield "caption", Item(images, [tokenizer.cls_id], (target,))
+            written = captions(shown.scene)
+            yield "caption", Item(images, [tokenizer.cls_id], (target,), references=written)
         for question in shown.questions:
             target = Target(answer_ids(tokenizer, question.answer))
             yield "answer", Item(images, question_ids(tokenizer, question.text), (target,))
