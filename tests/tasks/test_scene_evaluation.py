@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
 from mplug.config.schema import GenerationConfig, ScenesConfig
@@ -23,26 +22,17 @@ from mplug.tasks.scene_evaluation import (
     held_out_asks,
 )
 from mplug.tasks.scene_galleries import learned_asks
+from tests.tasks.stubs import GREY, Watching
 from tests.tiny import GENERATION, SKILLS, tiny_model, tiny_tokenizer
 
 WORLD = ScenesConfig(concepts=10, held_out_pairs=20, max_objects=3)
 COUNT = 36
-SEEING, GREY = 1.0, 0.0
 KINDS = {
     "answer": {"what", "where", "how many", "colour", "yes/no", "relation"},
     "ground": {"name", "relation", "furthest", "thing"},
     "compare": {"both", "only one", "one side", "neither", "more", "relation"},
     "entail": {"presence", "relation"},
 }
-
-
-@dataclass(frozen=True)
-class Watching(Observer):
-    """Stands in for an encoder that tells nothing but whether a picture is grey."""
-
-    def images(self, pixels: Any, *, progress: Any = None) -> Tensor:
-        seen = [SEEING if each.any() else GREY for each in pixels]
-        return torch.tensor(seen)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -64,9 +54,9 @@ class Knowing(Asker):
     truths = labels = answers
 
     def boxes(self, images: Tensor, asks: Sequence[Ask], *, progress: Any = None) -> Any:
-        known = {each.ask: each.box for each in self.asked.posed}
+        known = {each.ask: each.boxes[0] for each in self.asked.posed}
         if self.sightless or images[0] == GREY:
-            return np.array([self.asked.posed[0].box] * len(asks))
+            return np.array([self.asked.posed[0].boxes[0]] * len(asks))
         return np.array([known[ask] for ask in asks])
 
 

@@ -31,12 +31,20 @@ def bleu(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -
     Raises:
         ValueError: the two lists differ in length, there is no image, or one has no reference.
     """
+    counts = bleu_parts(candidates, references)
+    return Bleu(bleu_scores(counts.sum(axis=0)), bleu_scores(counts))
+
+
+def bleu_parts(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> Floats:
+    """The counts of each image [images, 10] that `bleu_scores` makes scores of, for intervals.
+
+    Raises:
+        ValueError: the two lists differ in length, there is no image, or one has no reference.
+    """
     if not candidates:
         raise ValueError("BLEU needs at least one image")
-    counts = np.array(
-        [_counts(*pair) for pair in zip(candidates, references, strict=True)], dtype=np.float64
-    )
-    return Bleu(_scores(counts.sum(axis=0)), _scores(counts))
+    pairs = zip(candidates, references, strict=True)
+    return np.array([_counts(*pair) for pair in pairs], dtype=np.float64)
 
 
 def _counts(candidate: Tokens, references: Sequence[Tokens]) -> list[int]:
@@ -53,8 +61,8 @@ def _counts(candidate: Tokens, references: Sequence[Tokens]) -> list[int]:
     return [*matched, *total, length, closest]
 
 
-def _scores(counts: Floats) -> Floats:
-    """Rows of `_counts` [..., 10] to scores [..., 4]."""
+def bleu_scores(counts: Floats) -> Floats:
+    """Sums of `bleu_parts` [..., 10] to BLEU-1 to BLEU-4 [..., 4]."""
     matched, total = counts[..., :MAX_N], counts[..., MAX_N : 2 * MAX_N]
     length, closest = counts[..., -2:-1], counts[..., -1:]
     precisions = (matched + TINY) / (total + SMALL)

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mplug.data.items import NO_BOX
-
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in shares of the sides
 Pixels = npt.NDArray[np.float32]  # normalised [pictures, 3, height, width]
 
 
@@ -21,11 +20,11 @@ class Ask(NamedTuple):
 
 @dataclass(frozen=True)
 class Posed:
-    """An ask, its kind, and what is right: an answer or a label, or a box for a phrase."""
+    """An ask, its kind, and what is right: an answer or a label, or any of a phrase's boxes."""
 
     ask: Ask
     right: str = ""
-    box: tuple[float, float, float, float] = NO_BOX  # x0, y0, x1, y1 in shares of the sides
+    boxes: tuple[Box, ...] = ()
     kind: str = ""
 
 

@@ -12,18 +12,21 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mplug.config.schema import GenerationConfig
-from mplug.data.asking import phrase_ids, question_ids, statement_ids
+from mplug.data.asking import answer_ids, phrase_ids, question_ids, statement_ids
 from mplug.data.items import ENTAILMENT, TRUTH
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
 from mplug.inference.grounding import find_boxes
+from mplug.inference.rank import rank_answers
 from mplug.objectives.boxes import from_bins, to_corners
 from mplug.tasks.asked import Ask
 from mplug.tasks.observer import Images, Observer, Progress, Texts, silent
 
 BATCH = 100  # asks that go through the network at once
+KEPT = 128  # answers of a list that are scored to their end, as released
 ANSWER_TOKENS = 10  # word pieces of the longest answer, as released
 
 Floats = npt.NDArray[np.float64]
@@ -59,6 +62,64 @@ class Asker:
                 search=search,
             )
             said += [tokenizer.decode(hypotheses[0].ids) for hypotheses in written]
+        return said
+
+    @torch.inference_mode()
+    def choices(
+        self,
+        images: Images,
+        asks: Sequence[Ask],
+        *,
+        answers: Sequence[str],
+        progress: Progress = silent,
+    ) -> list[str]:
+        """The likeliest of the given answers to each question.
+
+        Raises:
+            ValueError: an answer has no words.
+        """
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        written = [torch.tensor(answer_ids(tokenizer, answer)) for answer in answers]
+        ids = pad_sequence(written, batch_first=True, padding_value=tokenizer.pad_id)
+        lengths = torch.tensor([len(answer) for answer in written])
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]
+        rows = [question_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
+        chosen: list[str] = []
+        for text, seen in self._batches(images, asks, rows, progress):
+            ranking = rank_answers(
+                model.decoder,
+                *model.joint_memory(text.states, seen.flatten(1, 2), text.mask),
+                answers=ids.to(self.observer.device),
+                answers_mask=mask.to(self.observer.device),
+                keep=KEPT,
+            )
+            chosen += [answers[best] for best in ranking.answers[:, 0].tolist()]
+        return chosen
+
+    @torch.inference_mode()
+    def captions(
+        self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
+    ) -> list[str]:
+        """The model's own words behind each ask's text, without it: that is how they begin.
+
+        Asks of one call have the same text.
+        """
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        search = BeamSearch(self.generation)
+        said: list[str] = []
+        for start in range(0, len(asks), BATCH):
+            part = asks[start : start + BATCH]
+            prompt = [tokenizer.cls_id, *tokenizer.encode(part[0].text)]
+            places = torch.tensor([ask.pictures for ask in part], device=images.device)
+            written = generate(
+                model.decoder,
+                images[places].flatten(1, 2),
+                prompt=torch.tensor([prompt] * len(part), device=self.observer.device),
+                end_id=tokenizer.sep_id,
+                search=search,
+            )
+            said += [tokenizer.decode(one[0].ids[len(prompt) :]) for one in written]
+            progress(start + len(part), len(asks))
         return said
 
     @torch.inference_mode()
@@ -113,8 +174,10 @@ class Asker:
         size = self.observer.model.config.vision.image_size
         grey = self.observer.images(np.zeros((1, 3, size, size), dtype=np.float32))
         blank = [ask._replace(pictures=(0,) * len(ask.pictures)) for ask in asks]
-        unique = list(dict.fromkeys(blank))
-        said = dict(zip(unique, say(grey, unique), strict=True))
+        said: dict[Ask, Any] = {}
+        for frames in {len(ask.pictures) for ask in blank}:
+            unique = list(dict.fromkeys(ask for ask in blank if len(ask.pictures) == frames))
+            said.update(zip(unique, say(grey, unique), strict=True))
         return [said[ask] for ask in blank]
 
     def _batches(

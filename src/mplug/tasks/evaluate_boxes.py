@@ -23,7 +23,7 @@ def box_figures(
 
     `predicted` and each of `others` are x0, y0, x1, y1 in shares of the sides [phrases, 4].
     """
-    true = [np.array(each.box) for each in posed]
+    true = [np.array(each.boxes) for each in posed]
     mine = grounding_accuracy(predicted, true)
     theirs = {name: grounding_accuracy(boxes, true) for name, boxes in others.items()}
     kinds = np.array([each.kind for each in posed])
@@ -53,7 +53,7 @@ def box_figures(
 
 def blind_boxes(posed: Sequence[Posed], learned: Sequence[Posed]) -> dict[str, Floats]:
     """The box in the middle, as large as training's in the median; and the mean of training's."""
-    known = np.array([each.box for each in learned])
+    known = np.array([box for each in learned for box in each.boxes])
     return {
         name: np.broadcast_to(box, (len(posed), 4))
         for name, box in {

@@ -34,13 +34,17 @@ def figure_of(
     baselines: Mapping[str, float],
     statistic: Callable[[Floats], Floats] = ratio,
     settings: Mapping[str, str] | None = None,
+    metric: str | None = None,
 ) -> Figure:
-    """The statistic of one row of parts a scene [scenes, columns], with its interval."""
+    """The statistic of one row of parts a scene [scenes, columns], with its interval.
+
+    `metric` is the figure's name, where it is not the signature's.
+    """
     low, high = interval(parts, statistic=statistic)
     signature = replace(signature, settings={**signature.settings, **(settings or {})})
     return Figure(
         task=task,
-        metric=signature.metric,
+        metric=metric or signature.metric,
         value=value_of(parts, statistic),
         low=low,
         high=high,

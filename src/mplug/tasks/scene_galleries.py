@@ -87,7 +87,7 @@ class TaskGalleries:
         posed = [
             Posed(
                 Ask((place,), phrase.text),
-                box=box_shares(phrase.box, image_size=self.renderer.image_size),
+                boxes=(box_shares(phrase.box, image_size=self.renderer.image_size),),
                 kind=phrase.kind,
             )
             for place, scene in enumerate(scenes)
@@ -171,7 +171,7 @@ def _training_asks(
         yield "answer", Posed(Ask((0,), asked.text), right=asked.answer, kind=asked.kind)
     for phrase in phrases(scene, random=random, count=2):
         box = box_shares(phrase.box, image_size=SMALL)
-        yield "ground", Posed(Ask((0,), phrase.text), box=box, kind=phrase.kind)
+        yield "ground", Posed(Ask((0,), phrase.text), boxes=(box,), kind=phrase.kind)
     for said in () if before is None else statements(before, scene, random=random, world=world):
         right = "true" if said.label else "false"
         yield "compare", Posed(Ask((0, 0), said.text), right=right, kind=said.template)

@@ -7,11 +7,14 @@ from mplug.interfaces.report.content import SCALES
 from mplug.interfaces.report.wording import figure, metric_title, spelled
 
 
-def table_lines(scores: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """The scores of summary.json, grouped by whose drawings they are measured on."""
+def table_lines(scores: Sequence[dict[str, Any]], *, unit: str = "scenes") -> Iterator[str]:
+    """The scores of summary.json, grouped by whose drawings they are measured on.
+
+    `unit` is what the intervals are over.
+    """
     for split in dict.fromkeys(score["split"] for score in scores):
         members = [score for score in scores if score["split"] == split]
-        yield f"{spelled(split)} ({members[0]['n']:,} scenes)"
+        yield f"{spelled(split)} ({members[0]['n']:,} {unit})"
         for score in members:
             scale = SCALES.get(score["metric"], 1.0)
             value, low, high = (
@@ -22,4 +25,5 @@ def table_lines(scores: Sequence[dict[str, Any]]) -> Iterator[str]:
                 f"{spelled(name)} {figure(level, scale=scale)}"
                 for name, level in score["baselines"].items()
             )
-            yield f"          beside: {beside}"
+            if beside:
+                yield f"          beside: {beside}"

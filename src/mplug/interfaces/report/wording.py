@@ -57,6 +57,18 @@ METRICS = {
         "Questions answered right",
         "Is the answer, in the model's own words, the one that the picture gives?",
     ),
+    "vqa_accuracy": (
+        "VQA accuracy",
+        "Do people agree with the answer? Three of them are enough.",
+    ),
+    "consistency": (
+        "Statements judged right of all their pairs",
+        "Is a statement judged right of every pair of pictures that it comes with?",
+    ),
+    "bleu_4": ("BLEU-4", "Do phrases of up to four words occur in a true caption?"),
+    "rouge_l": ("ROUGE-L", "How long is the longest common sequence of words?"),
+    "meteor": ("METEOR", "Do words agree, or their stems and synonyms?"),
+    "spice": ("SPICE", "Do objects, attributes and relations agree?"),
     "grounding_accuracy": (
         "Phrases found (Acc@0.5)",
         "Does the box overlap the true one by half of what both cover?",
@@ -80,7 +92,13 @@ METRICS = {
 }
 
 # Metrics that also come for each kind of what is asked: `answer_accuracy_how_many`.
-BY_KIND = ("answer_accuracy", "grounding_accuracy", "compare_accuracy", "entail_accuracy")
+BY_KIND = (
+    "answer_accuracy",
+    "vqa_accuracy",
+    "grounding_accuracy",
+    "compare_accuracy",
+    "entail_accuracy",
+)
 
 WORDS = {
     "training_artists": "Artists it trained on",
@@ -95,6 +113,7 @@ WORDS = {
     "most_common_answer_to_text": "commonest answer to the same question",
     "majority_label": "commonest label",
     "most_common_label_of_text": "commonest label of the same text",
+    "similarity_alone": "similarity alone",
     "centre_box": "box in the middle",
     "mean_box": "mean of all boxes",
     "itc": "Contrast (ITC): which caption belongs to which picture",
