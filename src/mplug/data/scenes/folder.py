@@ -53,8 +53,8 @@ striped screen could hide what it speaks of.
 
 {questions}
 
-The guess without the picture is the answer most common to a text in `train_questions.jsonl`, or
-else to its kind.
+The guess without the picture is the answer most common in `train_questions.jsonl` to a text, or
+else to the same text about other things, or else to its kind.
 
 Made by `mplug data sample` with {settings}.
 

@@ -102,6 +102,11 @@ def concept_names(text: str, names: Collection[str]) -> list[str]:
     return [found.group() for found in _matcher(tuple(names)).finditer(text.lower())]
 
 
+def without_names(text: str) -> str:
+    """The text with "_" for every name that drawings of any world can have."""
+    return _matcher(_known_names()).sub("_", text.lower())
+
+
 def statement(text: str, names: Collection[str]) -> Statement | None:
     """The relation a caption states between known names, or None where it states none."""
     found = RELATION.search(text.lower())

@@ -17,7 +17,7 @@ from mplug.data.scenes.facts import (
     one_of,
     place_of,
 )
-from mplug.data.scenes.phrases import the, verb, with_article
+from mplug.data.scenes.phrases import the, verb, with_article, without_names
 from mplug.data.scenes.scene import OPPOSITE, Direction, Scene
 from mplug.data.scenes.world import World
 from mplug.errors import ConfigError
@@ -260,16 +260,21 @@ def kind_shares(asked: Iterable[Question]) -> dict[Kind, float]:
 def blind_accuracy(asked: Sequence[Question], *, learned: Iterable[Question]) -> float:
     """How often one is right without the picture.
 
-    The guess is the answer most common to this text among `learned`, else to this kind.
+    The guess is the answer most common among `learned` to this text, else to texts that differ
+    from it in names alone, else to this kind.
     """
-    by_text: dict[str, Counter[str]] = defaultdict(Counter)
-    by_kind: dict[str, Counter[str]] = defaultdict(Counter)
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
     for question in learned:
-        by_text[question.text][question.answer] += 1
-        by_kind[question.kind][question.answer] += 1
+        for like in _likenesses(question):
+            answers[like][question.answer] += 1
     right = 0
     for question in asked:
-        answers = by_text.get(question.text) or by_kind.get(question.kind)
-        if answers and max(answers, key=lambda each: (answers[each], each)) == question.answer:
+        known = next((answers[each] for each in _likenesses(question) if each in answers), None)
+        if known and max(known, key=lambda each: (known[each], each)) == question.answer:
             right += 1
     return right / max(len(asked), 1)
+
+
+def _likenesses(question: Question) -> tuple[str, str, str]:
+    """The question's text, its text without names, and its kind."""
+    return question.text, without_names(question.text), question.kind
