@@ -26,7 +26,6 @@ from mplug.data.scenes.world import World
 from mplug.errors import MissingExtraError
 
 LEAST_SETS = 32  # sets of objects that questions are asked of, or hardly any would pair
-PAINTED = 0.5  # of the drawings: more than in training, so that colours pair too
 PHRASES = 2  # of a picture
 CLIPS_SHARE = 0.1  # clips for each picture
 CLIP_QUESTIONS = 3  # of a clip
@@ -70,8 +69,13 @@ class TaskFiles:
         """
         half = max(LEAST_SETS, (len(sets) + 1) // 2)
         chosen = [sets[place % len(sets)] for place in range(half)]
-        drawing = replace(self.renderer, painted=PAINTED)
-        scenes = [drawing.scene(each, random=self.random) for each in chosen for _ in range(2)]
+        # All of every second set is painted, twice: so its colours can be asked of two pictures.
+        painting = replace(self.renderer, painted=1.0)
+        scenes = [
+            (painting if place % 2 else self.renderer).scene(each, random=self.random)
+            for place, each in enumerate(chosen)
+            for _ in range(2)
+        ]
         behind = replace(self.renderer, screened=True)
         screened = [behind.scene(each, random=self.random) for each in chosen]
         pictures = self._pictures("asked", scenes)
