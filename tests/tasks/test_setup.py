@@ -35,7 +35,7 @@ def run_config(records: Path, *words: str, recipe: str = "tiny-pretrain") -> Run
 def touch(folder: Path, names: Sequence[str]) -> None:
     """Pictures that are there, and that nothing opens."""
     for name in names:
-        (folder / name).touch()
+        (folder / name).write_text(name, encoding="utf-8")
 
 
 def test_held_back_pictures_are_whole_and_few(records: Path) -> None:
@@ -71,6 +71,24 @@ def test_fine_tuning_on_captions_sees_each_of_them(tmp_path: Path) -> None:
 def test_a_run_that_would_be_validated_on_what_it_learns_is_refused(records: Path) -> None:
     with pytest.raises(ConfigError, match="is what the run learns from"):
         setup.read_sources(run_config(records, f"data.validation={records}"))
+
+
+def test_a_test_is_not_for_choosing_on(records: Path) -> None:
+    for name in ("test.jsonl", "testA.jsonl", "test_unseen_artist.jsonl"):
+        with pytest.raises(ConfigError, match="is a test by its name"):
+            setup.read_sources(run_config(records, f"data.validation={name}"))
+
+
+def test_training_leaves_out_what_validation_shows(
+    records: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = records.read_text(encoding="utf-8").splitlines()
+    other = records.with_name("validation.jsonl")
+    other.write_text("\n".join(lines[:4]), encoding="utf-8")
+    sources = setup.read_sources(run_config(records, f"data.validation={other}"))
+    assert len(sources.validation) == 4
+    assert not set(sources.train) & set(sources.validation)
+    assert "left out" in caplog.text
 
 
 def test_tasks_may_have_records_of_their_own(records: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """From a run's configuration to its records, words and model."""
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,18 +11,22 @@ from typing import NamedTuple, get_args
 import torch
 
 from mplug.config.schema import RunConfig, Skill, TaskConfig
+from mplug.data.overlap import drop_shared
 from mplug.data.records import Record, read_records
 from mplug.data.scenes.stream import SceneExamples
 from mplug.data.text import clean_caption
 from mplug.data.tokenizer import Tokenizer
-from mplug.errors import ConfigError
+from mplug.errors import ConfigError, DataError
 from mplug.models.mplug import MPlug
 from mplug.models.skills import with_skills
 from mplug.weights.store import Loaded, load_pretrained
 
+TEST = re.compile(r"test(?![a-z])")  # "test", "testA", "test_unseen_artist"
 HELD_BACK = 20  # without validation records, every twentieth picture is kept from training
 SPECIALS = 2  # [CLS] and [SEP]
 COUNTED_CAPTIONS = 100_000  # enough for a share, and read in seconds
+
+logger = logging.getLogger(__name__)
 
 
 class Records(NamedTuple):
@@ -90,10 +96,26 @@ def _sides(
             f"data.validation = {validation!r} is what the run learns from: name another file, or "
             f"none, to hold back every {HELD_BACK}th picture"
         )
+    if validation is not None and TEST.match(Path(validation).stem):
+        raise ConfigError(
+            f"data.validation = {validation!r} is a test by its name: what is chosen on a test "
+            "says nothing on it; name a validation file, and give the test to `mplug evaluate`"
+        )
     records = read_records(train).require(max_bad_share=bad)
     if validation is None:
         return _hold_back(records)
-    return records, read_records(validation).require(max_bad_share=bad)
+    held = read_records(validation).require(max_bad_share=bad)
+    kept, shared = drop_shared(records, held)
+    if shared:
+        logger.warning(
+            "%d of %d training records show pictures of %s and are left out",
+            len(shared),
+            len(records),
+            validation,
+        )
+    if not kept:
+        raise DataError(f"{train}: every picture is one of {validation} too: nothing is left")
+    return kept, held
 
 
 def _hold_back(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
