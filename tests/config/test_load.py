@@ -78,6 +78,13 @@ def test_every_problem_is_told_at_once() -> None:
     assert [line.split(" ")[0] for line in told] == ["optim.steps", "train.keep"]
 
 
+def test_tasks_with_records_of_their_own_need_no_others() -> None:
+    with_its_own = ["tasks.answer.train=questions.jsonl"]
+    require_ready(load_config("tiny-answer", with_its_own))
+    with pytest.raises(ConfigError, match=r"data\.train is not set"):
+        require_ready(load_config("tiny-tasks", with_its_own))
+
+
 def test_an_unknown_recipe_is_answered_with_the_nearest() -> None:
     assert "did you mean demo-pretrain" in message("demo-pretrian")
 

@@ -1,6 +1,7 @@
 import pytest
 
 from mplug.config.edit import derive
+from mplug.config.load import validation_figures
 from mplug.config.recipes import RECIPES, recipe, summary
 from mplug.config.schema import TasksConfig
 from mplug.errors import ConfigError
@@ -46,6 +47,14 @@ def test_every_task_has_a_run_of_its_own_in_every_size(size: str, task: str) -> 
 def test_self_critical_training_starts_from_the_captions_of_cross_entropy(size: str) -> None:
     run = recipe(f"{size}-caption-scst")
     assert (run.task, run.start_from) == ("self_critical", f"runs/{size}-caption")
+
+
+def test_runs_of_a_single_task_leave_their_best_model_by_what_they_are_evaluated_by() -> None:
+    for name in RECIPES:
+        run = recipe(name)
+        assert run.train.choose is None or run.train.choose in validation_figures(run)
+        if len(run.tasks.chosen) == 1 and not name.startswith("demo"):
+            assert run.train.choose is not None
 
 
 def test_one_tiny_run_learns_all_tasks_at_once() -> None:

@@ -57,10 +57,12 @@ def require_ready(config: RunConfig, *, processes: int = 1) -> None:
 
     Raises:
         ConfigError: neither records nor scenes are named, or both; captions exceed positions; a
-            batch cannot be split as asked.
+            batch cannot be split as asked; no evaluation has the figure to choose the model by.
     """
     data, positions = config.data, config.model.text.max_positions
-    if data.train is None and data.scenes is None:
+    tasks = config.tasks.chosen.values()
+    own = bool(tasks) and all(task.train is not None for task in tasks)
+    if data.train is None and data.scenes is None and not own:
         raise ConfigError(
             "data.train is not set: name your records, such as data.train=captions.jsonl "
             "(`mplug data sample DIR` makes some to try)"
@@ -81,6 +83,29 @@ def require_ready(config: RunConfig, *, processes: int = 1) -> None:
             f"optim.batch_size = {size} does not split into optim.accumulate = {parts} parts on "
             f"{processes} processes: make it a multiple of {parts * processes}"
         )
+    figures = validation_figures(config)
+    if config.train.choose is not None and config.train.choose not in figures:
+        raise ConfigError(
+            f"train.choose = {config.train.choose!r}: this run is not evaluated by that"
+            f"{edit.did_you_mean(config.train.choose, figures)} (it is by {', '.join(figures)})"
+        )
+
+
+def validation_figures(config: RunConfig) -> list[str]:
+    """The losses and scores on validation data that a run's evaluations have."""
+    if config.task == "self_critical":
+        return ["validation_cider_d"]
+    tasks = [name for name in config.tasks.chosen if name != "retrieval"]
+    figures = [f"validation_{name}" for name in tasks]
+    if config.task == "pretrain" or config.tasks.retrieval is not None:
+        figures += [
+            f"validation_{name}"
+            for name in ("itc", "itm", "mlm", "prefix_lm")
+            if getattr(config.objectives, name).weight > 0
+        ]
+        ways = ("image_to_text", "text_to_image")
+        figures += [f"validation_recall_at_1_{way}" for way in ways]
+    return figures
 
 
 def _read(source: str | Path) -> tuple[Mapping[str, Any], edit.Where]:

@@ -15,7 +15,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         recipes_scenes.demo_pretrain,
-        recipes_scenes.demo_caption,
+        recipes_scenes.demo_tasks,
         recipes_scenes.scenes_200,
         recipes_scenes.scenes_200_tasks,
         recipes_records.tiny_pretrain,

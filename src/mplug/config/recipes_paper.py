@@ -16,9 +16,14 @@ FLICKR30K_CAPTIONS = 145_000  # Karpathy's train
 QUESTIONS = 443_757 + 214_354 + 1_445_322  # VQA v2 train and val, Visual Genome
 
 
-def steps_of(epochs: int, *, examples: int, batch_size: int) -> int:
-    """How many steps `epochs` epochs take, the last partial batch dropped."""
-    return epochs * (examples // batch_size)
+def epochs_of(epochs: int, *, examples: int, batch_size: int) -> dict[str, object]:
+    """So many epochs, each with an evaluation at its end, the last partial batch dropped."""
+    steps = examples // batch_size
+    return {
+        "optim.batch_size": batch_size,
+        "optim.steps": epochs * steps,
+        "train.evaluate_every": steps,
+    }
 
 
 def base_pretrain() -> RunConfig:
@@ -71,9 +76,8 @@ def _captions(start: RunConfig, name: str, *, image_size: int) -> RunConfig:
         changes={
             "model.vision.image_size": image_size,
             "data.max_words": 23,
-            "optim.batch_size": batch_size,
             "optim.accumulate": parts,
-            "optim.steps": steps_of(5, examples=COCO_CAPTIONS, batch_size=batch_size),
+            **epochs_of(5, examples=COCO_CAPTIONS, batch_size=batch_size),
             "optim.lr": 1e-5,
             "optim.vision_lr": 5e-6,
             "optim.final_lr_share": 0.1,
@@ -101,9 +105,8 @@ def _rewarded(start: RunConfig, *, batch_size: int) -> RunConfig:
         {
             "self_critical.draw": "beam",
             "self_critical.baseline": "mean",
-            "optim.batch_size": batch_size,
             "optim.accumulate": 1,
-            "optim.steps": steps_of(5, examples=COCO_CAPTIONS, batch_size=batch_size),
+            **epochs_of(5, examples=COCO_CAPTIONS, batch_size=batch_size),
             "optim.lr": 1e-6,
             "optim.vision_lr": 1e-6,
             "optim.final_lr_share": 0.08,
@@ -129,8 +132,7 @@ def _answers(start: RunConfig, name: str, *, image_size: int, batch_size: int) -
         "answer",
         changes={
             "model.vision.image_size": image_size,
-            "optim.batch_size": batch_size,
-            "optim.steps": steps_of(8, examples=QUESTIONS, batch_size=batch_size),
+            **epochs_of(8, examples=QUESTIONS, batch_size=batch_size),
             "optim.lr": 3e-5,
             "optim.vision_lr": 5e-6,
             "optim.final_lr_share": 1 / 30,
@@ -170,8 +172,7 @@ def _retrieval(start: RunConfig, name: str, *, examples: int, image_size: int) -
             "objectives": pairs_only(
                 queue_size=65536, momentum=0.995, ramp_steps=examples // batch_size
             ),
-            "optim.batch_size": batch_size,
-            "optim.steps": steps_of(8, examples=examples, batch_size=batch_size),
+            **epochs_of(8, examples=examples, batch_size=batch_size),
             "optim.lr": 1e-5,
             "optim.vision_lr": 2e-6,
             "optim.final_lr_share": 0.1,

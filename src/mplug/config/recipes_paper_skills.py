@@ -9,10 +9,10 @@ from mplug.config.recipes_paper import (
     base_answer,
     base_caption,
     base_pretrain,
+    epochs_of,
     large_caption,
     large_pretrain,
     large_retrieval_coco,
-    steps_of,
 )
 from mplug.config.recipes_shared import finetuned
 from mplug.config.schema import RunConfig
@@ -53,14 +53,14 @@ def large_ground_refcocog() -> RunConfig:
 
 
 def _joint_grounding(start: RunConfig, name: str, *, image_size: int) -> RunConfig:
-    joint = finetuned(
+    return finetuned(
         start,
         name,
         "ground",
         changes={
             "tasks.ground.box_loss": "weighted",
             "model.vision.image_size": image_size,
-            "optim.batch_size": 192,
+            **_grounding_epochs(REFCOCO + REFCOCO_PLUS + REFCOCOG + REFERIT),
             "optim.lr": 2e-5,
             "optim.vision_lr": 5e-6,
             "optim.final_lr_share": 0.05,
@@ -68,8 +68,6 @@ def _joint_grounding(start: RunConfig, name: str, *, image_size: int) -> RunConf
             "optim.precision": "float32",
         },
     )
-    everything = REFCOCO + REFCOCO_PLUS + REFCOCOG + REFERIT
-    return derive(joint, {"optim.steps": _grounding_steps(joint, examples=everything)})
 
 
 def _grounding_on(joint: RunConfig, name: str, *, examples: int) -> RunConfig:
@@ -78,13 +76,13 @@ def _grounding_on(joint: RunConfig, name: str, *, examples: int) -> RunConfig:
         {
             "name": name,
             "start_from": f"runs/{joint.name}",
-            "optim.steps": _grounding_steps(joint, examples=examples),
+            **_grounding_epochs(examples),
         },
     )
 
 
-def _grounding_steps(config: RunConfig, *, examples: int) -> int:
-    return steps_of(120, examples=examples, batch_size=config.optim.batch_size)
+def _grounding_epochs(examples: int) -> dict[str, object]:
+    return epochs_of(120, examples=examples, batch_size=192)
 
 
 def base_compare() -> RunConfig:
@@ -121,8 +119,7 @@ def _albef(epochs: int, *, examples: int, batch_size: int, image_size: int) -> d
     """The learning rate is ALBEF's; the image encoder's is lower by as much as VQA's is."""
     return {
         "model.vision.image_size": image_size,
-        "optim.batch_size": batch_size,
-        "optim.steps": steps_of(epochs, examples=examples, batch_size=batch_size),
+        **epochs_of(epochs, examples=examples, batch_size=batch_size),
         "optim.lr": 2e-5,
         "optim.vision_lr": 5e-6,
         "optim.final_lr_share": 0.05,
@@ -133,8 +130,9 @@ def _albef(epochs: int, *, examples: int, batch_size: int, image_size: int) -> d
 def large_retrieval_msrvtt() -> RunConfig:
     """Finding clips with large, 224 px; the paper only tests it so, without training.
 
-    Its zero-shot row is `mplug evaluate runs/large-retrieval-coco` on the 1k test list; this run
-    goes on from there on clips, by the settings that it had on pictures.
+    Its zero-shot row is `mplug evaluate runs/large-retrieval-coco` on the 1k test list. This run
+    goes on from there by the settings that it had on COCO; pairs are learned from single pictures,
+    so its records name a frame of each clip.
     """
     return _on_clips(
         large_retrieval_coco(),
@@ -188,8 +186,7 @@ def _on_clips(
         {
             "name": name,
             "start_from": f"runs/{start.name}",
-            "optim.batch_size": batch_size,
-            "optim.steps": steps_of(5, examples=examples, batch_size=batch_size),
+            **epochs_of(5, examples=examples, batch_size=batch_size),
             **changes,
         },
     )
@@ -207,9 +204,8 @@ def base_xray() -> RunConfig:
             "name": "base-xray",
             "start_from": "runs/base-caption",
             "data.max_words": 200,
-            "optim.batch_size": batch_size,
             "optim.accumulate": 1,
-            "optim.steps": steps_of(30, examples=REPORTS, batch_size=batch_size),
+            **epochs_of(30, examples=REPORTS, batch_size=batch_size),
             "optim.lr": 3e-5,
             "generation.max_tokens": 200,
         },

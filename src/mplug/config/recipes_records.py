@@ -17,7 +17,12 @@ from mplug.config.schema import (
 )
 
 # What suits the tiny model on any task: enough for a few thousand records.
-TINY_TASK = {"optim.steps": 2000, "optim.lr": 3e-4, "optim.warmup_steps": 100}
+TINY_TASK = {
+    "optim.steps": 2000,
+    "optim.lr": 3e-4,
+    "optim.warmup_steps": 100,
+    "train.evaluate_every": 250,
+}
 
 
 def tiny_pretrain() -> RunConfig:

@@ -9,7 +9,10 @@ from mplug.config.schema import ObjectivesConfig, RunConfig, TaskConfig, TasksCo
 def finetuned(
     start: RunConfig, name: str, *tasks: str, changes: Mapping[str, object] | None = None
 ) -> RunConfig:
-    """A run called `name` on `tasks` that starts from where `start` is left by default."""
+    """A run called `name` on `tasks` that starts from where `start` is left by default.
+
+    A single task chooses the model that it leaves.
+    """
     return derive(
         start,
         {
@@ -18,9 +21,17 @@ def finetuned(
             "tasks": TasksConfig(**{task: TaskConfig() for task in tasks}),
             "start_from": f"runs/{start.name}",
             "data.augment": "finetune",
+            "train.choose": _best_by(tasks),
             **(changes or {}),
         },
     )
+
+
+def _best_by(tasks: tuple[str, ...]) -> str | None:
+    if len(tasks) > 1:
+        return None
+    of_pairs = tasks == ("retrieval",)
+    return "validation_recall_at_1_text_to_image" if of_pairs else f"validation_{tasks[0]}"
 
 
 def self_critical(start: RunConfig, name: str, changes: Mapping[str, object]) -> RunConfig:
@@ -31,6 +42,7 @@ def self_critical(start: RunConfig, name: str, changes: Mapping[str, object]) ->
             "name": name,
             "task": "self_critical",
             "start_from": f"runs/{start.name}",
+            "train.choose": "validation_cider_d",
             **changes,
         },
     )

@@ -240,6 +240,7 @@ class TrainConfig(Frozen):
     evaluate_every: PositiveInt = 1000
     save_every: PositiveInt = 1000
     keep: PositiveInt = 2
+    choose: str | None = None  # a validation figure: the model at its best is kept, and left
 
 
 class RunConfig(Frozen):

@@ -187,7 +187,8 @@ def _finish(
         print(line, flush=True)
     card = ModelCard(
         name=config.name,
-        summary=f"An mPLUG model, trained by the recipe `{config.name}` of mplug {__version__}.",
+        summary=f"An mPLUG model, trained by the recipe `{config.name}` of mplug {__version__}"
+        f"{_which(config, outcome)}.",
         data=describe_data(config),
         licence="Apache-2.0",
         scores=tuple(
@@ -201,6 +202,13 @@ def _finish(
     )
     (run.path / "README.md").write_text(card.render(), encoding="utf-8")
     print(f"{run.model}: the model, for `mplug.load` and `mplug caption --model`", flush=True)
+
+
+def _which(config: RunConfig, outcome: Outcome) -> str:
+    if outcome.chosen is None:
+        return ""
+    figure = config.train.choose
+    return f", as it was after step {outcome.chosen} of {outcome.step}, its best by {figure}"
 
 
 def verdicts(evaluation: Mapping[str, float]) -> list[str]:

@@ -47,8 +47,15 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
 
-    def save(self, step: int, *, writers: Mapping[str, Writer], expected_bytes: int = 0) -> Path:
-        """Write one checkpoint, then remove all but the last `keep`.
+    def save(
+        self,
+        step: int,
+        *,
+        writers: Mapping[str, Writer],
+        expected_bytes: int = 0,
+        best_step: int | None = None,
+    ) -> Path:
+        """Write one checkpoint, then remove all but the last `keep` and that of `best_step`.
 
         Raises:
             CheckpointError: it could not be written (disk full, input/output error); checkpoints
@@ -67,7 +74,7 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             shutil.rmtree(unfinished, ignore_errors=True)  # also removed at the next start
             raise CheckpointError(self._why(error, final=final, needed=expected_bytes)) from error
-        self._prune()
+        self._prune(best_step)
         return final
 
     def folder_of(self, step: int) -> Path:
@@ -105,10 +112,11 @@ class Checkpoints:
         matches = ((_STEP.fullmatch(entry.name), entry) for entry in self.folder.iterdir())
         return sorted((int(match[1]), entry) for match, entry in matches if match)
 
-    def _prune(self) -> None:
-        for _, folder in self._steps()[: -self.keep]:
+    def _prune(self, best_step: int | None) -> None:
+        for step, folder in self._steps()[: -self.keep]:
             # A folder that cannot be removed now costs space, not the run: the next save retries.
-            shutil.rmtree(folder, ignore_errors=True)
+            if step != best_step:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _check_space(self, expected_bytes: int) -> None:
         if not self.folder.is_dir():

@@ -12,7 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mplug.config.schema import OptimConfig, TrainConfig
 from mplug.errors import ConfigError, TrainingError
-from mplug.training.checkpoints import Checkpoint
+from mplug.training import best
+from mplug.training.checkpoints import Checkpoint, find_damage
 from mplug.training.clock import Clock
 from mplug.training.distributed import Processes
 from mplug.training.guard import FiniteGuard
@@ -36,11 +37,15 @@ NOT_FINITE = 1 << 16  # what one process tells the others; above every signal's 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: the updates done, the last evaluation, and the seconds spent on updates."""
+    """A finished run: the updates done, the evaluation of its model, the seconds of updates.
+
+    `chosen` is the step after which the model was at its best, where `train.choose` asks for that.
+    """
 
     step: int
     evaluation: dict[str, float]
     seconds: float
+    chosen: int | None = None
 
 
 def train(
@@ -55,11 +60,14 @@ def train(
 ) -> Outcome:
     """Train `task` from the run's latest checkpoint, or from the start, to `optim.steps` updates.
 
+    With `settings.choose` the task is left as it was at its best by that validation figure.
+
     Raises:
         Interrupted: a signal asked for an end; the run has saved itself and can be continued.
         TrainingError: a loss or gradient is not finite, or the batches end too early.
         CheckpointError: a checkpoint cannot be read or written.
-        ConfigError: the global batch cannot be shared out evenly.
+        ConfigError: the global batch cannot be shared out evenly, or no evaluation has the figure
+            to choose by.
     """
     engine = Engine(task, optim=optim, settings=settings, run=run, processes=processes)
     with interrupts() as asked, engine.listening(reporters):
@@ -68,7 +76,7 @@ def train(
         while True:
             engine.now_and_then(asked)
             if engine.progress.step == optim.steps:
-                return engine.outcome()
+                return engine.finish()
             engine.update(stream, asked)
             engine.log()
 
@@ -130,12 +138,29 @@ class Engine(Generic[BatchType]):
         if step >= 0:
             self.state.restore(Checkpoint(step, self.checkpoints.folder_of(step)))
             self.saved_at = self.progress.step
+        lost = self._forget_best()
+        problems = (
+            [f"skipped a damaged checkpoint: {each}" for each in found.problems] if found else []
+        )
         self.window, self.clock = Window(self.progress.window), Clock(self.progress.seconds)
-        self.processes.on_main(lambda: self._open_metrics(found.problems if found else []))
+        self.processes.on_main(lambda: self._open_metrics([*problems, *lost]))
         if self.processes.world > 1:
             self.model = self._join_processes()
         self.task.train()
         self.clock.start(self.progress.step)
+
+    def _forget_best(self) -> list[str]:
+        """Choose anew where another figure is to choose, or the best checkpoint is lost; say so."""
+        step = self.progress.best_step
+        if step >= 0 and self.progress.best_by != self.settings.choose:
+            best.forget(self.progress)
+        elif step >= 0 and step != self.progress.step:
+            folder = self.checkpoints.folder_of(step)
+            damage = self.processes.on_main(lambda: find_damage(folder))
+            if self.processes.highest(int(damage is not None)):
+                best.forget(self.progress)
+                return [f"the best model so far is lost, later ones are chosen from: {damage}"]
+        return []
 
     def _open_metrics(self, problems: Sequence[str]) -> None:
         self.run.forget_metrics_after(self.progress.step)
@@ -144,7 +169,7 @@ class Engine(Generic[BatchType]):
         for reporter in self.reporters:
             reporter.start(step=self.progress.step, steps=self.optim.steps)
             for problem in problems:
-                reporter.note(f"skipped a damaged checkpoint: {problem}")
+                reporter.note(problem)
 
     def _join_processes(self) -> nn.Module:
         device = self.processes.device
@@ -168,10 +193,11 @@ class Engine(Generic[BatchType]):
         """
         step, last = self.progress.step, self.progress.step == self.optim.steps
         evaluation_due = last or _due(step, self.settings.evaluate_every)
+        best_yet = False
         if evaluation_due and step != self.progress.evaluated_at and not self._stop(asked):
             self.check_finite()
-            self.evaluate()
-        save_due = last or self._stop(asked) or _due(step, self.settings.save_every)
+            best_yet = self.evaluate()
+        save_due = last or best_yet or self._stop(asked) or _due(step, self.settings.save_every)
         if save_due and step != self.saved_at:
             self.check_finite()
             self.save()
@@ -186,12 +212,24 @@ class Engine(Generic[BatchType]):
             self.stop = asked.signal
         return self.stop
 
-    def evaluate(self) -> None:
-        """Measure the validation figures and tell the listeners."""
+    def evaluate(self) -> bool:
+        """Measure the validation figures and tell the listeners; whether they are to be kept."""
         with self._aside(EVALUATION):
             self.progress.evaluation = {k: float(v) for k, v in self.task.evaluate().items()}
         self.progress.evaluated_at = self.progress.step
         self._tell({"kind": "evaluation", "step": self.progress.step, **self.progress.evaluation})
+        figure = self.settings.choose
+        if figure is None:
+            return False
+        try:
+            better = best.consider(self.progress, figure=figure)
+        except ConfigError as error:
+            self.processes.fail(error)
+        # Were processes to round differently, some would wait for others that save nothing.
+        best_yet = bool(self.processes.highest(int(better)))
+        if best_yet:
+            self._note(f"the best {figure} so far: {self.progress.best[figure]:.4g}")
+        return best_yet
 
     def save(self) -> None:
         """Write a checkpoint; other processes wait for it."""
@@ -208,6 +246,7 @@ class Engine(Generic[BatchType]):
             self.progress.step,
             writers=self.state.writers(),
             expected_bytes=self.state.expected_bytes(),
+            best_step=self.progress.best_step,
         )
 
     # --- one update ---
@@ -306,13 +345,32 @@ class Engine(Generic[BatchType]):
         line["seconds_left"] = self.clock.left(step, steps=steps)
         self._tell(line)
 
-    def outcome(self) -> Outcome:
-        """What the finished run has come to."""
-        return Outcome(self.progress.step, self.progress.evaluation, self.progress.seconds)
+    def finish(self) -> Outcome:
+        """What the run has come to; where a figure chooses, the task becomes what it was then.
+
+        Raises:
+            CheckpointError: the chosen state cannot be read.
+        """
+        progress, figure = self.progress, self.settings.choose
+        if figure is None:
+            return Outcome(progress.step, progress.evaluation, progress.seconds)
+        chosen = progress.best_step
+        if chosen < 0:
+            self._note(f"no evaluation has a {figure} to choose by: the last step's model is left")
+            return Outcome(progress.step, progress.evaluation, progress.seconds)
+        if chosen != progress.step:
+            self.state.restore_task(self.checkpoints.folder_of(chosen))
+        value = f"{figure} {progress.best[figure]:.4g}"
+        self._note(f"the model after step {chosen} of {progress.step} is the best ({value})")
+        return Outcome(progress.step, progress.best, progress.seconds, chosen)
 
     def _tell(self, line: Mapping[str, Any]) -> None:
         for reporter in self.reporters:
             reporter.line(line)
+
+    def _note(self, text: str) -> None:
+        for reporter in self.reporters:
+            reporter.note(text)
 
     # --- surroundings ---
 

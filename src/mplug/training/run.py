@@ -23,8 +23,9 @@ FREE_FIELDS = (
     "train.evaluate_every",
     "train.save_every",
     "train.keep",
+    "train.choose",
 )
-"""Fields that change no weight, so that a run may be continued with others."""
+"""Fields that change no weight of a step, so that a run may be continued with others."""
 
 RELEASE_SECONDS = 10.0
 """How long workers of a killed run may hold its lock: they look for their parent now and then."""

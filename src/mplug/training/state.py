@@ -31,6 +31,9 @@ class Progress:
     blind: dict[str, float] = field(default_factory=dict)
     evaluation: dict[str, float] = field(default_factory=dict)
     evaluated_at: int = -1
+    best_by: str = ""  # the figure that `best` is the best by
+    best_step: int = -1
+    best: dict[str, float] = field(default_factory=dict)  # the evaluation after that step
 
 
 @dataclass
@@ -61,13 +64,19 @@ class TrainingState:
         Raises:
             CheckpointError: a tensor is missing, unexpected or of another shape.
         """
-        self.task.load_state_dict(
-            load_tensors(checkpoint.folder / TASK, like=self.task.state_dict())
-        )
+        self.restore_task(checkpoint.folder)
         _restore_optimizer(self.optimizer, checkpoint.folder / OPTIMIZER)
         saved = json.loads((checkpoint.folder / PROGRESS).read_text(encoding="utf-8"))
         for name, value in saved.items():
             setattr(self.progress, name, value)
+
+    def restore_task(self, folder: Path) -> None:
+        """Let the task alone become what was saved in a checkpoint's folder.
+
+        Raises:
+            CheckpointError: a tensor is missing, unexpected or of another shape.
+        """
+        self.task.load_state_dict(load_tensors(folder / TASK, like=self.task.state_dict()))
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
