@@ -82,6 +82,23 @@ def slow_tokens(caption: str) -> list[str]:
     return tokens
 
 
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "the end. . .5 of it",
+        "call (555) 123-4567 or 555 123-4567",
+        "no. 5 is no. good",
+        "1 1/2 of it",
+        "row x. The end",
+        "a <b > here",
+        "the '90s 'n' cannot",
+        "snow-covered and/or 5th-floor it's (left) 100km/h",
+    ],
+)
+def test_what_reaches_over_a_blank_is_cut_by_every_rule(caption: str) -> None:
+    assert ptb_tokens(caption) == slow_tokens(caption)
+
+
 captions = some.lists(
     some.sampled_from(
         ["a", "Dog", "cannot", "the", "x", "no", "I", "can't", "o'clock", "5", "1/2", "St.", "U.S."]
