@@ -15,6 +15,7 @@ from mplug.errors import CheckpointError, ConfigError, DataError
 from mplug.interfaces import compute
 from mplug.interfaces.api import ImageSource, Model
 from mplug.interfaces.locate import newest_model
+from mplug.tasks.model_file import model_file
 from mplug.training.checkpoints import Checkpoints
 from tests.tiny import (
     GENERATION,
@@ -241,7 +242,7 @@ def test_a_run_of_stages_gives_the_newest_stage(tmp_path: Path) -> None:
 
 def save_task(seed: int, path: Path) -> None:
     """What a pretraining run saves: the model among other things."""
-    tensors = tiny_model(seed).state_dict()
+    tensors = tiny_model(seed, skills=("entail",)).state_dict()
     parts = ("model", "teacher")
     save_file({f"{part}.{name}": tensors[name].clone() for part in parts for name in tensors}, path)
 
@@ -252,12 +253,16 @@ def test_a_run_without_an_exported_model_gives_its_newest_whole_checkpoint(tmp_p
     tiny_tokenizer().save(tmp_path)
     checkpoints = Checkpoints(tmp_path / "checkpoints", keep=9)
     for step in (1, 2, 3):
-        checkpoints.save(step, writers={"task.safetensors": partial(save_task, step)})
+        model = tiny_model(step, skills=("entail",))
+        writers = {"task.safetensors": partial(save_task, step), **model_file(model)}
+        checkpoints.save(step, writers=writers)
     damaged = tmp_path / "checkpoints" / "step-00000003" / "task.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     expected = tiny_model(2).state_dict()["vision.positions"]
-    loaded = mplug.load(tmp_path).network.state_dict()["vision.positions"]
-    np.testing.assert_array_equal(loaded.numpy(), expected.numpy())
+    loaded = mplug.load(tmp_path)
+    found = loaded.network.state_dict()["vision.positions"]
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    assert loaded.config.skills == ("entail",)
 
 
 @pytest.mark.parametrize("name", ["runs/nothing", "nothing"])

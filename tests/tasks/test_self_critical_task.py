@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -12,7 +11,7 @@ from mplug.config.schema import GenerationConfig, SelfCriticalConfig
 from mplug.data.items import TaskBatch
 from mplug.metrics.captions import CiderD, DocumentFrequency
 from mplug.metrics.ptb import ptb_tokens
-from mplug.tasks.self_critical import SelfCritical, read_frequency, write_frequency
+from mplug.tasks.self_critical import FREQUENCY_FILE, SelfCritical, read_frequency
 from tests.tasks import little
 
 WRITTEN = (("n s e", "t n"), ("f s", "o e"), ("e t n",), ("s n f",))  # a letter is a word here
@@ -119,9 +118,6 @@ def test_blind_is_what_captions_of_a_blank_picture_score() -> None:
 
 
 def test_document_frequencies_are_kept_with_the_run(tmp_path: Path) -> None:
-    ((name, write),) = learner().files().items()
-    write(tmp_path / name)
-    assert read_frequency(tmp_path / name) == FREQUENCY
-    write_frequency(tmp_path / "again.json", FREQUENCY)
-    assert (tmp_path / "again.json").read_bytes() == (tmp_path / name).read_bytes()
-    assert np.isfinite(FREQUENCY.documents)
+    for name, write in learner().files().items():
+        write(tmp_path / name)
+    assert read_frequency(tmp_path / FREQUENCY_FILE) == FREQUENCY

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from mplug.config.load import load_config
+from mplug.config.schema import MPlugConfig
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import CheckpointError
 from mplug.interfaces.locate import CHECKPOINTS, require_model
 from mplug.training.checkpoints import Checkpoints
-from mplug.training.state import TASK
+from mplug.training.state import MODEL_FILE, TASK
 from mplug.weights import store
 from mplug.weights.layout import CONFIG
 
@@ -35,9 +36,11 @@ def _load_checkpoint(run: Path, *, image_size: int | None) -> store.Loaded:
     if checkpoint is None:
         raise CheckpointError(f"{run}: holds no checkpoint yet")
     config = load_config(run / CONFIG)
+    described = checkpoint.folder / MODEL_FILE
+    sizes = MPlugConfig.model_validate_json(described.read_text(encoding="utf-8"))
     tensors = store.read_weights(checkpoint.folder / TASK)
     model = store.build(
-        config.model,
+        sizes,
         {
             name.removeprefix(TASK_PREFIX): tensor
             for name, tensor in tensors.items()

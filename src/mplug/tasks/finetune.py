@@ -16,6 +16,7 @@ from mplug.objectives import contrastive
 from mplug.tasks import answering, captioning, comparing, entailment, grounding
 from mplug.tasks.groups import parameter_groups
 from mplug.tasks.means import global_mean, over_processes, summarise
+from mplug.tasks.model_file import model_file
 from mplug.tasks.pair_objectives import PairObjectives
 from mplug.tasks.pair_validation import blind_pairs, evaluate_pairs
 from mplug.tasks.part import Part
@@ -164,8 +165,8 @@ class Finetuning(nn.Module):
         return figures
 
     def files(self) -> dict[str, Callable[[Path], None]]:
-        """Nothing beside the state."""
-        return {}
+        """What the model is."""
+        return model_file(self.model)
 
     def parameter_groups(self) -> list[Group]:
         """What the tasks train."""

@@ -11,6 +11,7 @@ from mplug.data.batch import Batch
 from mplug.models.mplug import MPlug
 from mplug.objectives import contrastive
 from mplug.tasks.groups import parameter_groups
+from mplug.tasks.model_file import model_file
 from mplug.tasks.pair_objectives import PairObjectives
 from mplug.tasks.pair_validation import VERDICTS, blind_pairs, evaluate_pairs
 from mplug.tasks.words import Words
@@ -79,5 +80,5 @@ class Pretraining(nn.Module):
         return parameter_groups(self, model=self.model, optim=self.optim)
 
     def files(self) -> dict[str, Callable[[Path], None]]:
-        """Nothing beside the state."""
-        return {}
+        """What the model is."""
+        return model_file(self.model)

@@ -33,6 +33,7 @@ from mplug.objectives.self_critical import (
 from mplug.tasks.captioning import Captioning
 from mplug.tasks.groups import parameter_groups
 from mplug.tasks.means import over_processes
+from mplug.tasks.model_file import model_file
 from mplug.tasks.part import joined
 from mplug.training.distributed import Processes
 from mplug.training.task import Group, StepResult
@@ -118,8 +119,9 @@ class SelfCritical(nn.Module):
         return {"validation_cider_d": over_processes(mean, processes=self.processes)}
 
     def files(self) -> dict[str, Callable[[Path], None]]:
-        """The document frequencies that rewards are made with."""
-        return {FREQUENCY_FILE: lambda path: write_frequency(path, self.frequency)}
+        """What the model is, and the document frequencies that rewards are made with."""
+        frequency = {FREQUENCY_FILE: lambda path: write_frequency(path, self.frequency)}
+        return model_file(self.model) | frequency
 
     def parameter_groups(self) -> list[Group]:
         """What writes captions."""

@@ -19,6 +19,7 @@ from mplug.training.checkpoints import Checkpoint, Writer
 from mplug.training.task import Task
 
 TASK, OPTIMIZER, PROGRESS = "task.safetensors", "optimizer.safetensors", "progress.json"
+MODEL_FILE = "model.json"  # what a task says of its model, for whoever loads an unfinished run
 
 
 @dataclass
