@@ -39,7 +39,7 @@ def demo_pretrain() -> RunConfig:
             empty_prefix_share=0.5,
         ),
         optim=OptimConfig(
-            steps=700,
+            steps=600,
             batch_size=64,
             lr=2e-3,
             warmup_steps=60,
@@ -47,24 +47,37 @@ def demo_pretrain() -> RunConfig:
             betas=(0.9, 0.98),
             final_lr_share=0.02,
         ),
-        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
+        train=TrainConfig(blind_every=100, evaluate_every=300, save_every=300),
     )
 
 
-def demo_caption() -> RunConfig:
-    """What `mplug demo` does next: captions on the same scenes, from its pretrained model."""
+def demo_tasks() -> RunConfig:
+    """What `mplug demo` does next: all tasks at once on the same scenes, from its pretrained model.
+
+    Captions, answers, boxes, pairs of pictures and entailment are new; ITC and ITM go on, or the
+    model would forget to search.
+    """
     return derive(
         demo_pretrain(),
         {
-            "name": "demo-caption",
+            "name": "demo-tasks",
             "task": "finetune",
-            "tasks.caption": TaskConfig(),
+            **{f"tasks.{name}": TaskConfig() for name in TasksConfig.model_fields},
             "start_from": "runs/demo-pretrain",
-            "optim.steps": 250,
-            "optim.lr": 5e-4,
-            "optim.warmup_steps": 20,
-            "train.evaluate_every": 250,
-            "train.save_every": 250,
+            "objectives": ObjectivesConfig(
+                itm=Term(every=2),
+                mlm=Term(weight=0.0),
+                prefix_lm=Term(weight=0.0),
+                queue_size=0,
+                momentum=0.97,
+                distillation_ramp_steps=0,
+            ),
+            "optim.steps": 280,
+            "optim.batch_size": 48,
+            "optim.lr": 1e-3,
+            "optim.warmup_steps": 30,
+            "train.evaluate_every": 280,
+            "train.save_every": 140,
         },
     )
 
