@@ -91,6 +91,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     held_out = {"image": "other.png", "caption": "a blue boat"}
     (folder / "test.jsonl").write_text(json.dumps(held_out), encoding="utf-8")
+    asked = {"image": "other.png", "question": "what is it?", "answers": [{"text": "a boat"}]}
+    (folder / "questions.jsonl").write_text(json.dumps(asked), encoding="utf-8")
     (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     for name, content in OFFICIAL_FILES.items():
         (folder / name).write_text(json.dumps(content), encoding="utf-8")

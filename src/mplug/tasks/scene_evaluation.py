@@ -60,15 +60,14 @@ def held_out_asks(
         ConfigError: the world holds out too few combinations.
     """
     examples = SceneExamples(config, image_size=image_size)
-    artists = artists_of(config, split)
     numbers = tuple(objects) or tuple(range(config.min_objects, config.max_objects + 1))
-    scenes = examples.gallery(count, artists=artists, seed=GALLERY_SEED, objects=numbers)
+    random = np.random.default_rng([config.seed, GALLERY_SEED, count])
     galleries = TaskGalleries(
         config,
         split=split,
-        artists=artists,
+        artists=artists_of(config, split),
         image_size=image_size,
-        sets=[each.scene.names for each in scenes],
+        sets=examples.different_sets(count, numbers, random),
     )
     return [galleries.asked(task) for task in tasks]
 

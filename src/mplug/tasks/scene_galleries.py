@@ -1,20 +1,20 @@
 """Held-out scenes of one split, and what each task asks of them, in balanced numbers."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mplug.config.schema import ScenesConfig
-from mplug.data.scenes.facts import one_of
 from mplug.data.scenes.grounding import phrases
+from mplug.data.scenes.phrases import in_words
 from mplug.data.scenes.questions import balanced_questions, questions
 from mplug.data.scenes.render import Renderer
 from mplug.data.scenes.scene import Scene
-from mplug.data.scenes.statements import hypothesis, statements
+from mplug.data.scenes.statements import couples, hypothesis, statements
 from mplug.data.scenes.stream import SceneExamples, to_pixels
-from mplug.data.scenes.tasks import PAINTED, SHARED_SHARE, box_shares
+from mplug.data.scenes.task_files import LEAST_SETS
+from mplug.data.scenes.tasks import PAINTED, box_shares
 from mplug.tasks.asked import Ask, Asked, Posed
 from mplug.tasks.observer import Progress, silent
 
@@ -66,12 +66,10 @@ class TaskGalleries:
     def _answer(self, random: Random) -> Asked:
         """Every set of objects stands in two scenes, so that the same is asked of both."""
         painting = replace(self.renderer, painted=PAINTED)
-        scenes = [
-            painting.scene(names, random=random)
-            for names in self.sets[: (len(self.sets) + 1) // 2]
-            for _ in range(2)
-        ]
-        found = balanced_questions(scenes, count=len(self.sets), random=random, world=self.world)
+        half = max(LEAST_SETS, (len(self.sets) + 1) // 2)
+        chosen = [self.sets[place % len(self.sets)] for place in range(half)]
+        scenes = [painting.scene(names, random=random) for names in chosen for _ in range(2)]
+        found = balanced_questions(scenes, count=len(scenes), random=random, world=self.world)
         posed = [
             Posed(
                 Ask((each.scene,), each.question.text),
@@ -98,7 +96,7 @@ class TaskGalleries:
     def _compare(self, random: Random) -> Asked:
         scenes = self._scenes(random)
         posed = []
-        for first, second in _couples(scenes, random):
+        for first, second in couples(scenes, random=random):
             pair = (scenes[first], scenes[second])
             for said in statements(*pair, random=random, world=self.world, train=False):
                 right = "true" if said.label else "false"
@@ -126,21 +124,7 @@ class TaskGalleries:
 
     def _of(self, task: str, scenes: Sequence[Scene], posed: Sequence[Posed]) -> Asked:
         pixels = np.stack([to_pixels(scene.image) for scene in scenes])
-        return Asked(task, self.split, pixels, tuple(posed))
-
-
-def _couples(scenes: Sequence[Scene], random: Random) -> Iterator[tuple[int, int]]:
-    """Each scene with another one; some of them show one thing of the first."""
-    showing: dict[str, list[int]] = defaultdict(list)
-    for place, scene in enumerate(scenes):
-        for name in scene.names:
-            showing[name].append(place)
-    for first, scene in enumerate(scenes):
-        shared = random.random() < SHARED_SHARE
-        near = [each for name in scene.names for each in showing[name] if each != first]
-        others = near if shared and near else [e for e in range(len(scenes)) if e != first]
-        if others:
-            yield first, one_of(others, random)
+        return Asked(task, self.split, pixels, tuple(posed), tuple(map(in_words, scenes)))
 
 
 def learned_asks(
