@@ -1,6 +1,7 @@
 """`mplug train` and `mplug recipes`: what to train, and training it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,9 +36,19 @@ def train(
     overfit: Annotated[
         bool, typer.Option("--overfit", help="Learn one batch by heart, to test the set-up.")
     ] = False,
+    diff_from_paper: Annotated[
+        bool,
+        typer.Option(
+            "--diff-from-paper",
+            help="Train nothing; list what differs from the paper's run. RECIPE may be a run.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train RECIPE into a run's folder; the same command again continues an interrupted run."""
+    if diff_from_paper:
+        print_differences(recipe, words or (), as_json=as_json)
+        return
     from mplug.config.load import load_config, require_ready
 
     config = load_config(recipe, words or ())
@@ -59,6 +70,19 @@ def train(
         print(json.dumps({"run": str(run_dir), "model": str(run_dir / "model")}))
 
 
+def print_differences(source: str, words: Sequence[str], *, as_json: bool) -> None:
+    """Print what differs between a run and the paper's run of that task and size."""
+    from mplug.interfaces import recipe_text
+
+    config = recipe_text.load_run_or_recipe(source, words)
+    if as_json:
+        found = recipe_text.differences_from_paper(config)
+        print(json.dumps({"run": config.name, "paper": found}))
+        return
+    for line in recipe_text.difference_lines(config):
+        print(line)
+
+
 @recipes.callback()
 def _recipes(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
@@ -71,7 +95,13 @@ def list_recipes(as_json: Json = False) -> None:
     from mplug.config.recipes import RECIPES, summary
 
     if as_json:
-        print(json.dumps([{"name": name, "summary": summary(name)} for name in RECIPES]))
+        from mplug.config.paper import aims
+
+        rows = [
+            {"name": name, "summary": summary(name), "aims": [aim._asdict() for aim in aims(name)]}
+            for name in RECIPES
+        ]
+        print(json.dumps(rows))
         return
     width = max(map(len, RECIPES))
     for name in RECIPES:
@@ -84,13 +114,19 @@ def show_recipe(
     words: Words = None,
     as_json: Json = False,
 ) -> None:
-    """Print every field of a recipe.
+    """Print every field of a recipe, and the published figures that it aims at.
 
     With words, as `mplug train` would use it with the same words.
     """
     from mplug.config.load import dump_json, dump_yaml, load_config
+    from mplug.config.recipes import RECIPES
 
     config = load_config(name, words or ())
+    if name in RECIPES and not as_json:
+        from mplug.interfaces.recipe_text import heading
+
+        for line in heading(name):
+            print(f"# {line}".rstrip())
     print(dump_json(config) if as_json else dump_yaml(config), end="")
 
 
