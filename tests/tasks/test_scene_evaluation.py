@@ -132,7 +132,8 @@ def test_every_question_is_asked_of_pictures_that_answer_it_differently(
     assert all(len(different) > 1 for different in answers.values())
     kinds = Counter(each.kind for each in gallery["answer"].posed)
     assert set(kinds) == KINDS["answer"]
-    assert set(kinds.values()) == {COUNT // len(kinds)}
+    assert max(kinds.values()) - min(kinds.values()) <= 2
+    assert all(0.1 <= count / kinds.total() <= 0.25 for count in kinds.values())
 
 
 def test_labels_are_about_as_common_as_one_another(gallery: dict[str, Asked]) -> None:
