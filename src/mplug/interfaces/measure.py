@@ -8,7 +8,9 @@ from mplug.interfaces.api import Model
 from mplug.interfaces.phases import phases
 from mplug.interfaces.report.content import Score
 from mplug.interfaces.report.wording import spelled
+from mplug.tasks.asker import Asker
 from mplug.tasks.evaluation import Evaluation, Figure, Gallery, SplitName, evaluate
+from mplug.tasks.failures import Failure, worst
 from mplug.tasks.observer import Observer
 from mplug.tasks.scene_evaluation import TASKS, TaskEvaluation, evaluate_tasks, held_out_asks
 from mplug.tasks.scene_galleries import learned_asks
@@ -106,6 +108,19 @@ def measure_tasks(
                 ),
             )
     return found
+
+
+def worst_asks(
+    model: Model, evaluations: Sequence[TaskEvaluation], *, count: int, device: str
+) -> list[list[Failure]]:
+    """Of each evaluation the `count` worst failures, worst first.
+
+    Raises:
+        ConfigError: the device does not exist here.
+    """
+    observer = Observer(model.network, model.tokenizer, choose_device(device))
+    asker = Asker(observer, model.generation)
+    return [worst(asker, evaluation, count=count) for evaluation in evaluations]
 
 
 def score_of(figure: Figure, *, split: str) -> Score:

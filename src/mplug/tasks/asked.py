@@ -30,9 +30,10 @@ class Posed:
 
 @dataclass(frozen=True)
 class Asked:
-    """Everything that one task asks of the pictures of one split."""
+    """Everything that one task asks of the pictures of one split, and what each of them shows."""
 
     task: str
     split: str
     pixels: Pixels
     posed: tuple[Posed, ...]
+    shown: tuple[str, ...] = ()

@@ -21,6 +21,8 @@ from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
 from mplug.inference.grounding import find_boxes
 from mplug.inference.rank import rank_answers
+from mplug.models.decoder import shifted
+from mplug.objectives.answers import token_losses
 from mplug.objectives.boxes import from_bins, to_corners
 from mplug.tasks.asked import Ask
 from mplug.tasks.observer import Images, Observer, Progress, Texts, silent
@@ -140,31 +142,67 @@ class Asker:
             found.append(to_corners(shares).clamp(0, 1).cpu().numpy())
         return np.concatenate(found)
 
-    @torch.inference_mode()
     def truths(
         self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
     ) -> list[str]:
         """`true` or `false` for each statement about two pictures."""
-        model, tokenizer = self.observer.model, self.observer.tokenizer
-        rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
-        said: list[str] = []
-        for text, seen in self._batches(images, asks, rows, progress):
-            logits = model.compare(text.states, seen[:, 0], seen[:, 1], text.mask)
-            said += [TRUTH[place] for place in logits.argmax(dim=1).tolist()]
-        return said
+        shares = self.truth_shares(images, asks, progress=progress)
+        return [TRUTH[place] for place in shares.argmax(axis=1)]
 
-    @torch.inference_mode()
     def labels(
         self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
     ) -> list[str]:
         """What each picture says to a hypothesis: entailment, neutral or contradiction."""
+        shares = self.label_shares(images, asks, progress=progress)
+        return [ENTAILMENT[place] for place in shares.argmax(axis=1)]
+
+    @torch.inference_mode()
+    def truth_shares(
+        self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
+    ) -> Floats:
+        """How likely each of `TRUTH` is for each statement about two pictures [asks, 2]."""
         model, tokenizer = self.observer.model, self.observer.tokenizer
         rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
-        said: list[str] = []
+        found = [np.zeros((0, len(TRUTH)))]
+        for text, seen in self._batches(images, asks, rows, progress):
+            logits = model.compare(text.states, seen[:, 0], seen[:, 1], text.mask)
+            found.append(logits.double().softmax(dim=1).cpu().numpy())
+        return np.concatenate(found)
+
+    @torch.inference_mode()
+    def label_shares(
+        self, images: Images, asks: Sequence[Ask], *, progress: Progress = silent
+    ) -> Floats:
+        """How likely each of `ENTAILMENT` is for each hypothesis [asks, 3]."""
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
+        found = [np.zeros((0, len(ENTAILMENT)))]
         for text, seen in self._batches(images, asks, rows, progress):
             logits = model.entail(model.fuse_text(text.states, seen.flatten(1, 2), text.mask))
-            said += [ENTAILMENT[place] for place in logits.argmax(dim=1).tolist()]
-        return said
+            found.append(logits.double().softmax(dim=1).cpu().numpy())
+        return np.concatenate(found)
+
+    @torch.inference_mode()
+    def answer_shares(
+        self, images: Images, asks: Sequence[Ask], *, answers: Sequence[str]
+    ) -> Floats:
+        """How likely the model finds each ask's answer, to its end, among all texts [asks]."""
+        model, tokenizer = self.observer.model, self.observer.tokenizer
+        rows = [question_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
+        found = [np.zeros(0)]
+        done = 0
+        for text, seen in self._batches(images, asks, rows, silent):
+            written = [
+                torch.tensor(answer_ids(tokenizer, answer), device=self.observer.device)
+                for answer in answers[done : done + len(seen)]
+            ]
+            done += len(seen)
+            targets = pad_sequence(written, batch_first=True, padding_value=-1)
+            ids, mask, wanted = shifted(targets.clamp(min=0), targets >= 0)
+            memory = model.joint_memory(text.states, seen.flatten(1, 2), text.mask)
+            losses = token_losses(model.decode(ids, mask, *memory), wanted)
+            found.append((-losses.double().sum(dim=1)).exp().cpu().numpy())
+        return np.concatenate(found)
 
     def blind(self, say: Callable[..., Any], asks: Sequence[Ask]) -> list[Any]:
         """What one of these methods says of the same asks about grey pictures.

@@ -1,43 +1,22 @@
 """A report as a real run would give it, with drawn shapes for pictures."""
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from mplug.interfaces.report.content import (
-    CaptionExample,
     Credit,
     Curve,
     Fact,
-    Picture,
     Report,
     Score,
-    SearchExample,
-    SearchResult,
     Stage,
     Timing,
 )
-
-SHAPES = ("red ball", "box", "hot dog", "dog", "tree", "sun")
-SPLITS = ("training_artists", "unseen_artist")
-
-
-def picture(left: str, right: str, *, seed: int = 0, size: int = 64) -> Picture:
-    """Two shapes side by side, as PNG."""
-    shade = np.random.default_rng(seed).integers(150, 250, size=3)
-    image = Image.new("RGB", (size, size), tuple(int(level) for level in shade))
-    draw = ImageDraw.Draw(image)
-    for place, name in ((size * 5 // 100, left), (size * 52 // 100, right)):
-        hue = SHAPES.index(name) * 40
-        box = (place, size // 4, place + size * 2 // 5, size * 7 // 10)
-        shape = draw.ellipse if SHAPES.index(name) % 2 else draw.rectangle
-        shape(box, fill=f"hsl({hue}, 80%, 45%)")
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return Picture(buffer.getvalue(), f"{left} left of {right}")
+from mplug.interfaces.report.examples import CaptionExample, SearchExample, SearchResult
+from tests.interfaces.report.sample_parts import parts
+from tests.interfaces.report.shapes import SHAPES, SPLITS, picture
 
 
 def scores() -> tuple[Score, ...]:
@@ -70,21 +49,24 @@ def report() -> Report:
         scores=scores(),
         names=frozenset(SHAPES),
         captions=tuple(_captions()),
+        worst_captions=tuple(_captions())[-1:],
         searches=tuple(_searches()),
+        worst_searches=(_lost(),),
+        parts=parts(),
         stages=(
             Stage("Pretraining", "All four losses in every step.", _curves(1200)),
-            Stage("Caption fine-tuning", "", _curves(300)[-1:]),
+            Stage("All tasks", "", _curves(300)[-1:]),
         ),
         timings=(
             Timing("Building scenes", 6.2),
             Timing("Pretraining", 214.0),
-            Timing("Caption fine-tuning", 51.7),
+            Timing("All tasks", 151.7),
             Timing("Evaluation", 31.4),
             Timing("Report", 0.9),
         ),
         configurations={
             "pretrain": {"name": "demo", "optim": {"lr": 0.002, "betas": [0.9, 0.98]}},
-            "caption": {"name": "demo-caption", "optim": {"lr": 0.0005}},
+            "tasks": {"name": "demo-tasks", "optim": {"lr": 0.0005}},
         },
         environment={"Python": "3.11.2", "torch": "2.13.0+cpu", "Processor": "2 cores"},
         credits=(
@@ -144,6 +126,14 @@ def _searches() -> Iterator[SearchExample]:
             )
             query = f"a {asked[0]} to the left of a {asked[1]}"
             yield SearchExample(query, split, results, place, 500)
+
+
+def _lost() -> SearchExample:
+    """A text whose picture comes last of all."""
+    pairs = [("sun", "tree"), ("dog", "box"), ("red ball", "sun")]
+    results = tuple(SearchResult(picture(*pair, seed=9), right=False) for pair in pairs)
+    wanted = picture("hot dog", "box", seed=10)
+    return SearchExample("a hot dog left of a box", SPLITS[1], results, 500, 500, wanted=wanted)
 
 
 def _curves(steps: int) -> tuple[Curve, ...]:

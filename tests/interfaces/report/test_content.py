@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from mplug.errors import DataError
-from mplug.interfaces.report.content import Credit, Picture
+from mplug.interfaces.report.content import Credit
+from mplug.interfaces.report.examples import AskExample, BoxExample, Picture
 from tests.interfaces.report.sample import scores
+from tests.interfaces.report.shapes import picture
 
 GOOD = scores()[0]
 
@@ -48,3 +50,17 @@ def test_pictures_are_told_by_their_bytes() -> None:
 def test_credits_link_to_the_web_only() -> None:
     with pytest.raises(ValueError, match="no web address"):
         Credit("Noto", "Google", "Apache-2.0", "javascript:alert(1)")
+
+
+def test_boxes_lie_in_their_picture_and_have_their_corners_in_order() -> None:
+    whole = (0.0, 0.0, 1.0, 1.0)
+    for box in ((0.5, 0.0, 0.4, 1.0), (0.0, 0.0, 1.1, 1.0)):
+        with pytest.raises(ValueError, match="'the dog': found box"):
+            BoxExample(picture("dog", "sun"), "test", "the dog", box, whole, 0.4, right=False)
+
+
+def test_nothing_is_asked_of_no_picture_and_nobody_is_surer_than_sure() -> None:
+    with pytest.raises(ValueError, match="asked of no picture"):
+        AskExample((), "test", "what is this?", "a dog", "a sun")
+    with pytest.raises(ValueError, match=r"sure is 1\.2"):
+        AskExample((picture("dog", "sun"),), "test", "what is this?", "a dog", "a sun", sure=1.2)

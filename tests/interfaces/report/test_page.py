@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mplug.interfaces.report.content import CaptionExample, Report, Score
+from mplug.interfaces.report.content import Report, Score
+from mplug.interfaces.report.examples import CaptionExample
 from mplug.interfaces.report.page import page, write_report
-from tests.interfaces.report.sample import SHAPES, picture, report, scores
+from tests.interfaces.report.sample import report, scores
+from tests.interfaces.report.sample_parts import PICTURES
+from tests.interfaces.report.shapes import SHAPES, picture
 
 VOID = {"br", "img", "link", "meta"}
 
@@ -51,7 +54,11 @@ def whole() -> str:
 
 def test_every_section_is_there_in_order(whole: str) -> None:
     sections = [section["id"] for section in Reader(whole).all("section")]
-    assert sections == ["scores", "captions", "search", "learning", "time", "setup"]
+    assert sections == [
+        "scores",
+        *("captions", "search", "answer", "ground", "compare", "entail", "clip"),
+        *("learning", "time", "setup"),
+    ]
 
 
 def test_every_element_is_closed_and_no_id_is_used_twice(whole: str) -> None:
@@ -74,7 +81,7 @@ def test_nothing_is_loaded_from_elsewhere(whole: str) -> None:
 
 def test_every_picture_decodes_and_is_described(whole: str) -> None:
     images = Reader(whole).all("img")
-    assert len(images) == 2 * 8 + 2 * 3 * 5
+    assert len(images) == 2 * 8 + 2 * 3 * 5 + 1 + 4 + PICTURES
     for image in images:
         data = base64.b64decode(image["src"].split("base64,")[1])
         with Image.open(io.BytesIO(data)) as opened:
@@ -86,12 +93,22 @@ def test_every_score_stands_beside_its_interval_and_baselines(whole: str) -> Non
     texts = Reader(whole).texts
     for shown in ("61.2%", "57.2% – 65.2%", "2.4%", "4.31", "1.02"):
         assert shown in texts
-    assert texts.count("✓ above all") == 8
+    assert texts.count("✓ above all") == 8 + 2  # the better kind of question on both splits
 
 
 def test_a_score_that_does_not_beat_a_baseline_says_which() -> None:
-    score = Score("retrieval", "test", "recall", 0.1, 0.05, 0.15, 9, {"pixel_neighbour": 0.06})
-    assert "✗ not above nearest by pixels" in page(replace(report(), scores=(score,)))
+    one = {"pixel_neighbour": 0.06, "chance": 0.01}
+    score = Score("retrieval", "test", "recall", 0.1, 0.05, 0.15, 9, one)
+    assert "✗ not above nearest by pixels" in page(Report("t", (), scores=(score,)))
+    lost = replace(score, baselines={"pixel_neighbour": 0.06, "chance": 0.07})
+    assert "✗ above none" in page(Report("t", (), scores=(lost,)))
+
+
+def test_each_task_has_a_table_with_its_own_baselines(whole: str) -> None:
+    section = whole.split('id="scores"')[1].split("</section>")[0]
+    search, described = section.split("<h3>Captions</h3>")
+    assert "commonest caption" not in search
+    assert "commonest caption" in described
 
 
 def test_right_wrong_and_missed_names_are_told_apart_without_colour() -> None:

@@ -97,6 +97,12 @@ def captions(scene: Scene) -> tuple[str, ...]:
     return tuple(opening + body for opening in OPENINGS for body in bodies)
 
 
+def in_words(scene: Scene) -> str:
+    """What a scene shows, for those who cannot see it."""
+    things = listed([with_article(name) for name in scene.names])
+    return things if scene.screen is None else f"{things}; a screen stands before the background"
+
+
 def concept_names(text: str, names: Collection[str]) -> list[str]:
     """The known names that stand in `text`, in order; the longest wins ("hot dog" is no "dog")."""
     return [found.group() for found in _matcher(tuple(names)).finditer(text.lower())]

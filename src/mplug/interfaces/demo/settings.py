@@ -10,7 +10,7 @@ from mplug.config.load import dump_json, load_config
 from mplug.config.schema import RunConfig, ScenesConfig
 from mplug.errors import ConfigError
 
-PRETRAIN, CAPTION, SCENES, MODEL = "pretrain", "caption", "scenes", "model"
+PRETRAIN, TASKS, SCENES, MODEL = "pretrain", "tasks", "scenes", "model"
 REPORT, SUMMARY, RECORDS = "report.html", "summary.json", "records.jsonl"
 UNSEEN: Final = "unseen_artist"
 
@@ -20,8 +20,9 @@ class DemoSettings:
     """Everything that decides a demo's numbers."""
 
     pretrain: RunConfig
-    caption: RunConfig
-    gallery: int  # scenes of each held-out gallery
+    tasks: RunConfig
+    gallery: int  # scenes of each held-out gallery to search and describe
+    asked: int  # scenes of each held-out gallery that the other tasks ask about
     remembered: int  # training scenes that the neighbour by pixels knows
 
     @property
@@ -39,8 +40,9 @@ class DemoSettings:
         """The settings as JSON values."""
         return {
             PRETRAIN: json.loads(dump_json(self.pretrain)),
-            CAPTION: json.loads(dump_json(self.caption)),
+            TASKS: json.loads(dump_json(self.tasks)),
             "gallery": self.gallery,
+            "asked": self.asked,
             "remembered": self.remembered,
         }
 
@@ -51,8 +53,9 @@ def demo_settings(
     seed: int = 0,
     words: Sequence[str] = (),
     pretrain_words: Sequence[str] = (),
-    caption_words: Sequence[str] = (),
+    tasks_words: Sequence[str] = (),
     gallery: int = 500,
+    asked: int = 300,
     remembered: int = 20_000,
 ) -> DemoSettings:
     """The demo's two recipes for the folder `run`, with `path=value` words for both or for one.
@@ -66,16 +69,8 @@ def demo_settings(
     both = [f"train.seed={seed}", *words]
     return DemoSettings(
         pretrain=load_config("demo-pretrain", [*both, *pretrain_words]),
-        caption=load_config(
-            "demo-caption",
-            [
-                *both,
-                f"start_from={run / PRETRAIN}",
-                # The image encoder stays as pretraining left it, so that one model also searches.
-                "optim.vision_lr=0",
-                *caption_words,
-            ],
-        ),
+        tasks=load_config("demo-tasks", [*both, f"start_from={run / PRETRAIN}", *tasks_words]),
         gallery=gallery,
+        asked=asked,
         remembered=remembered,
     )

@@ -1,4 +1,4 @@
-"""The demo's stages: scenes, pretraining, captions, evaluation and report; each is done once."""
+"""The demo's stages: scenes, pretraining, tasks, evaluation and report; each is done once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,20 +8,22 @@ from mplug import __version__
 from mplug.config.load import dump_json
 from mplug.config.schema import RunConfig
 from mplug.interfaces.api import Model, load
+from mplug.interfaces.demo.examples import WORST_ASKS
 from mplug.interfaces.demo.gallery_files import write_galleries
-from mplug.interfaces.demo.page import Results, demo_report
+from mplug.interfaces.demo.page import demo_report
+from mplug.interfaces.demo.results import Results
 from mplug.interfaces.demo.settings import (
-    CAPTION,
     MODEL,
     PRETRAIN,
     REPORT,
     SCENES,
     SUMMARY,
+    TASKS,
     UNSEEN,
     DemoSettings,
 )
 from mplug.interfaces.demo.state import DemoState
-from mplug.interfaces.measure import measure
+from mplug.interfaces.measure import measure, measure_tasks, worst_asks
 from mplug.interfaces.report.content import Score
 from mplug.interfaces.report.files import write_text
 from mplug.interfaces.report.page import write_report
@@ -34,7 +36,7 @@ from mplug.weights import card
 
 SHOWN: tuple[SplitName, ...] = ("training_artists", UNSEEN)
 EVALUATION = "evaluation"
-STAGES = (SCENES, PRETRAIN, CAPTION, EVALUATION)
+STAGES = (SCENES, PRETRAIN, TASKS, EVALUATION)
 
 
 @dataclass
@@ -69,7 +71,11 @@ class Demo:
             self.settings.pretrain,
             f"learning from scratch what {world.concepts} things look like and are called",
         )
-        self._train(CAPTION, self.settings.caption, "learning to describe, with the same eyes")
+        self._train(
+            TASKS,
+            self.settings.tasks,
+            "learning to describe, answer, point, compare and judge, and to search better",
+        )
         self._evaluate("asking it about the held-out scenes, beside what needs no sight")
 
     @cached_property
@@ -120,16 +126,8 @@ class Demo:
     def _evaluate(self, words: str) -> None:
         self._begins(EVALUATION, words)
         with self.state.stage(EVALUATION):
-            model = load(self.folder / CAPTION, device=self.device)
-            evaluations = measure(
-                model,
-                self.galleries,
-                world=self.settings.world,
-                remembered=self.settings.remembered,
-                seed=self.settings.pretrain.train.seed,
-                device=self.device,
-            )
-            results = Results(tuple(self.galleries), tuple(evaluations))
+            model = load(self.folder / TASKS, device=self.device)
+            results = self._measured(model)
             self._export(model, results.scores)
         self._ended(EVALUATION)
         self.state.save()
@@ -149,6 +147,30 @@ class Demo:
             results.scores,
             seconds=self.state.total_seconds,
             peak_memory_gb=self.state.peak_memory_gb,
+        )
+
+    def _measured(self, model: Model) -> Results:
+        settings = self.settings
+        evaluations = measure(
+            model,
+            self.galleries,
+            world=settings.world,
+            remembered=settings.remembered,
+            seed=settings.pretrain.train.seed,
+            device=self.device,
+        )
+        asked = measure_tasks(
+            model,
+            world=settings.world,
+            splits=SHOWN,
+            count=settings.asked,
+            remembered=settings.remembered,
+            image_size=settings.pretrain.model.vision.image_size,
+            device=self.device,
+        )
+        failures = worst_asks(model, asked, count=max(WORST_ASKS.values()), device=self.device)
+        return Results(
+            tuple(self.galleries), tuple(evaluations), tuple(asked), tuple(map(tuple, failures))
         )
 
     def _export(self, model: Model, scores: tuple[Score, ...]) -> None:
@@ -175,4 +197,4 @@ class Demo:
                 ),
             ),
         )
-        write_text(self.folder / CONFIG, dump_json(self.settings.caption))
+        write_text(self.folder / CONFIG, dump_json(self.settings.tasks))

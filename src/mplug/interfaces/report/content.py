@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mplug.errors import DataError
+from mplug.interfaces.report.examples import (
+    AskExample,
+    BoxExample,
+    CaptionExample,
+    SearchExample,
+)
 
 # Metrics that are no fractions, with the end of the scale their bars are drawn on.
 SCALES = {"cider_d": 10.0}
-
-_PICTURE_TYPES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"RIFF": "image/webp",
-}
 
 
 @dataclass(frozen=True)
@@ -62,62 +61,6 @@ class Score:
     def not_beaten(self) -> list[str]:
         """The baselines that the interval does not lie above."""
         return [name for name, value in self.baselines.items() if self.low <= value]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An encoded picture (PNG, JPEG or WebP), and what it shows in words."""
-
-    data: bytes = field(repr=False)
-    description: str
-
-    def __post_init__(self) -> None:
-        self.media_type  # noqa: B018 - refuse other files where the picture is made
-
-    @property
-    def media_type(self) -> str:
-        """The media type, from the first bytes.
-
-        Raises:
-            DataError: the bytes are no PNG, JPEG or WebP file.
-        """
-        for start, media_type in _PICTURE_TYPES.items():
-            if self.data.startswith(start):
-                return media_type
-        raise DataError(
-            f"picture {self.description!r}: not a PNG, JPEG or WebP file "
-            f"(it starts with {self.data[:8]!r}); encode it before it goes into a report"
-        )
-
-
-@dataclass(frozen=True)
-class CaptionExample:
-    """A held-out picture with the model's caption, the true ones, and what is in it."""
-
-    picture: Picture
-    split: str
-    predicted: str
-    references: tuple[str, ...]
-    objects: frozenset[str]
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """One found picture, and whether it is the one that was asked for."""
-
-    picture: Picture
-    right: bool
-
-
-@dataclass(frozen=True)
-class SearchExample:
-    """A text, the pictures found for it, best first, and the place (from 1) of the right one."""
-
-    query: str
-    split: str
-    results: tuple[SearchResult, ...]
-    place: int
-    gallery: int
 
 
 @dataclass(frozen=True)
@@ -169,11 +112,25 @@ class Credit:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What one task asks of pictures, and how well each kind of it goes.
+
+    `examples` are neither chosen nor sorted by how well they went; `worst` are, worst first.
+    """
+
+    task: str
+    kinds: tuple[Score, ...] = ()
+    examples: tuple[AskExample, ...] | tuple[BoxExample, ...] = ()
+    worst: tuple[AskExample, ...] | tuple[BoxExample, ...] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything the page shows, in the page's order; an empty part leaves its section out.
 
     `lead` is paragraphs in plain words. `names` are all object names the model could say: a
-    caption's names are coloured by whether they are in the picture. `configurations` maps a
+    caption's names are coloured by whether they are in the picture. Of captions, searches and the
+    `parts` of other tasks, `worst_...` are the failures, worst first. `configurations` maps a
     title to a resolved configuration.
     """
 
@@ -183,7 +140,10 @@ class Report:
     scores: tuple[Score, ...] = ()
     names: frozenset[str] = frozenset()
     captions: tuple[CaptionExample, ...] = ()
+    worst_captions: tuple[CaptionExample, ...] = ()
     searches: tuple[SearchExample, ...] = ()
+    worst_searches: tuple[SearchExample, ...] = ()
+    parts: tuple[Part, ...] = ()
     stages: tuple[Stage, ...] = ()
     timings: tuple[Timing, ...] = ()
     configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -3,11 +3,14 @@
 from importlib.resources import files
 from pathlib import Path
 
+from mplug.interfaces.report.asks import part_section
+from mplug.interfaces.report.captions import captions_section
 from mplug.interfaces.report.content import Fact, Report
 from mplug.interfaces.report.files import write_text
 from mplug.interfaces.report.markup import Markup, element, joined
-from mplug.interfaces.report.results import captions_section, scores_section, searches_section
 from mplug.interfaces.report.run import learning_section, setup_section, timings_section
+from mplug.interfaces.report.scores import scores_section
+from mplug.interfaces.report.searches import searches_section
 
 # The browser itself then refuses anything that is not in the file.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -24,8 +27,9 @@ def page(report: Report) -> str:
         section
         for section in (
             scores_section(report.scores),
-            captions_section(report.captions, names=report.names),
-            searches_section(report.searches),
+            captions_section(report.captions, worst=report.worst_captions, names=report.names),
+            searches_section(report.searches, worst=report.worst_searches),
+            *(part_section(part) for part in report.parts),
             learning_section(report.stages),
             timings_section(report.timings),
             setup_section(report),

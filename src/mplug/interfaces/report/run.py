@@ -9,7 +9,7 @@ from mplug.interfaces.report.chart import line_chart
 from mplug.interfaces.report.content import Credit, Curve, Report, Stage, Timing
 from mplug.interfaces.report.curves import ending
 from mplug.interfaces.report.markup import Markup, element, joined
-from mplug.interfaces.report.results import section
+from mplug.interfaces.report.parts import section
 from mplug.interfaces.report.wording import duration, spelled
 
 

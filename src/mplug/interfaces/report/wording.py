@@ -100,10 +100,52 @@ BY_KIND = (
     "entail_accuracy",
 )
 
+# A task's figures, by the name that they carry.
+TASKS = {
+    "retrieval": "Search",
+    "captioning": "Captions",
+    "matching": "Matching",
+    "answering": "Questions",
+    "grounding": "Boxes",
+    "comparing": "Pairs of pictures",
+    "entailment": "Entailment",
+    "video_answering": "Questions about clips",
+}
+
+# What is asked of pictures beside captions and search: a section's title, and how to read it.
+PARTS = {
+    "answer": (
+        "Questions",
+        "Answers in the model’s own words. Each question is also asked of another picture with "
+        "another answer, so that its text alone is worth little.",
+    ),
+    "ground": (
+        "Boxes",
+        "Each phrase fits one thing in the picture. It counts as found where the two boxes share "
+        "half of what they cover together.",
+    ),
+    "compare": (
+        "Pairs of pictures",
+        "A statement about the left and the right picture is true or false.",
+    ),
+    "entail": (
+        "Entailment",
+        "The picture says so (entailment), says otherwise (contradiction), or leaves it open "
+        "(neutral): a striped screen could hide what is spoken of.",
+    ),
+    "clip": (
+        "Clips",
+        "The model was trained on still pictures alone; it is shown frames of a clip together.",
+    ),
+}
+WORST_SAID = "What is wrong and the model is surest of."
+WORST_BOXES = "The boxes that share least with the true ones; of those, the ones furthest off."
+
 WORDS = {
     "training_artists": "Artists it trained on",
     "validation_artist": "The artist for choosing between runs",
     "unseen_artist": "An artist it never saw",
+    "yes_no": "yes or no",
     "chance": "chance",
     "pixel_neighbour": "nearest by pixels",
     "pixel_nearest_neighbour": "nearest by pixels",
@@ -121,6 +163,10 @@ WORDS = {
     "mlm": "Masked words (MLM): fill the gaps",
     "prefix_lm": "Continuation (prefix LM): go on with a caption",
     "caption": "Captioning: every next word",
+    "answer": "Answering: every next word of an answer",
+    "ground": "Boxes: the four numbers of a box",
+    "compare": "Pairs: is a statement about two pictures true",
+    "entail": "Entailment: does the picture say so",
     "tags": "Tags: which objects are there",
 }
 
@@ -133,6 +179,22 @@ def metric_title(metric: str) -> str:
     if whole is None:
         return spelled(metric)
     return f"{METRICS[whole][0]}: {spelled(metric.removeprefix(f'{whole}_'))}"
+
+
+def kind_title(metric: str) -> str:
+    """The kind that a figure is about, in plain words."""
+    whole = next((name for name in BY_KIND if metric.startswith(f"{name}_")), None)
+    return spelled(metric if whole is None else metric.removeprefix(f"{whole}_"))
+
+
+def task_title(task: str) -> str:
+    """A task's name in plain words, as figures name it."""
+    return TASKS[task] if task in TASKS else spelled(task)
+
+
+def part_title(task: str) -> str:
+    """The title of a task's section."""
+    return PARTS[task][0] if task in PARTS else spelled(task)
 
 
 def metric_question(metric: str) -> str:
