@@ -133,9 +133,9 @@ def scenes_200_tasks() -> RunConfig:
                 momentum=0.99,
                 distillation_ramp_steps=0,
             ),
-            "optim.steps": 7000,
+            "optim.steps": 2800,
             "optim.batch_size": 48,
             "optim.lr": 1e-3,
-            "optim.warmup_steps": 200,
+            "optim.warmup_steps": 100,
         },
     )
