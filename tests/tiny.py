@@ -1,6 +1,7 @@
 """A random model whose sizes all differ, and pictures of every odd kind."""
 
 import io
+import json
 import struct
 import zlib
 from functools import lru_cache
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mplug.config.load import dump_yaml
+from mplug.config.recipes import recipe
 from mplug.config.schema import (
     DecoderConfig,
     FusionConfig,
@@ -23,6 +26,7 @@ from mplug.config.schema import (
 from mplug.data.tokenizer import Tokenizer
 from mplug.models.mplug import MPlug
 from mplug.weights.card import ModelCard, Score
+from mplug.weights.shipped import ABOUT, RECIPE
 from mplug.weights.store import save_pretrained
 
 CAPTIONS = ("a red trophy left of an avocado", "two green boats under a large yellow moon")
@@ -90,6 +94,17 @@ def save_tiny(folder: Path, *, seed: int = 0, skills: tuple[Skill, ...] = ()) ->
         generation=GENERATION,
         card=CARD,
     )
+
+
+def save_brought(folder: Path) -> Path:
+    """What stands for the model that mplug brings, with what is beside it."""
+    save_tiny(folder, skills=SKILLS)
+    (folder / ABOUT).write_text(json.dumps({"knows": "3 drawn things"}), encoding="utf-8")
+    (folder / RECIPE).mkdir()
+    for place, name in enumerate(("scenes-200", "scenes-200-tasks"), start=1):
+        file = folder / RECIPE / f"{place}-{name}.yaml"
+        file.write_text(dump_yaml(recipe(name)), encoding="utf-8")
+    return folder
 
 
 def picture(seed: int, *, width: int = 37, height: int = 29) -> Image.Image:

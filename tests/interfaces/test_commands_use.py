@@ -15,7 +15,8 @@ from mplug.errors import DataError
 from mplug.interfaces import commands_use, compute
 from mplug.interfaces.caption_file import CaptionFile
 from mplug.interfaces.cli import main
-from tests.tiny import broken_pictures, odd_pictures, picture, save_tiny
+from mplug.weights import shipped
+from tests.tiny import broken_pictures, odd_pictures, picture, save_brought, save_tiny
 
 Run = Callable[..., "Result"]
 
@@ -61,6 +62,13 @@ def run(
         return Result(code if isinstance(code, int) else int(code is not None), *captured)
 
     return call
+
+
+@pytest.fixture
+def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model that stands for the one that mplug brings."""
+    monkeypatch.setattr(shipped, "FOLDER", save_brought(tmp_path / "package" / "mplug-tiny"))
+    return shipped.FOLDER
 
 
 @pytest.fixture
@@ -315,11 +323,54 @@ def test_ranking_for_a_broken_picture_is_one_line(run: Run, tmp_path: Path) -> N
 def test_the_newest_run_is_used_unless_a_model_is_named(
     run: Run, pictures: Path, tmp_path: Path
 ) -> None:
+    save_tiny(tmp_path / "runs" / "mine" / "model")
+    result = run("caption", pictures, default=True)
+    assert (result.code, len(result.lines), result.err) == (0, 5, "")
+
+
+def test_without_a_run_the_model_that_mplug_brings_is_used_and_says_what_it_knows(
+    run: Run, brought: Path, pictures: Path
+) -> None:
+    result = run("caption", pictures, default=True)
+    line = "mplug-tiny: 3 drawn things; train your own with mplug demo / mplug train\n"
+    assert (result.code, len(result.lines), result.err) == (0, 5, line)
+    told = run("caption", pictures, "--json", default=True)
+    assert (len(told.json["captions"]), told.err) == (5, line)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", ".", "a red trophy"),
+        ("rank", "1.png", "moon", "two boats"),
+        ("answer", "1.png", "where?"),
+        ("ground", "1.png", "moon"),
+        ("compare", "1.png", "2.png", "both show a moon"),
+        ("entail", "1.png", "there is a moon"),
+    ],
+)
+def test_every_verb_works_with_what_mplug_brings(
+    run: Run,
+    brought: Path,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(pictures)
+    by_default, named = (
+        run(*words, default=True),
+        run(*words, "--model", "mplug-tiny", default=True),
+    )
+    assert by_default.code == named.code == 0
+    assert by_default.err.startswith("mplug-tiny: 3 drawn things;")
+    assert by_default.out == named.out
+
+
+def test_an_installation_without_its_model_says_so(run: Run, brought: Path, pictures: Path) -> None:
+    (brought / "model.safetensors").unlink()
     result = run("caption", pictures, default=True)
     assert result.code == 4
-    assert "runs/ holds no trained model: `mplug demo` trains a model" in result.err
-    save_tiny(tmp_path / "runs" / "mine" / "model")
-    assert len(run("caption", pictures, default=True).lines) == 5
+    assert "mplug-tiny is missing from this installation" in result.err
 
 
 def test_a_model_that_is_not_there_is_said_before_torch_is_imported() -> None:

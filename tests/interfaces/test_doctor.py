@@ -1,10 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
 import typer
 
 from mplug.interfaces import doctor
 from mplug.interfaces.doctor import Check
+from mplug.weights import shipped
+from tests.tiny import save_brought, save_tiny
 
 
 def test_a_cuda_build_without_a_gpu_says_how_to_get_the_smaller_one() -> None:
@@ -49,6 +52,28 @@ def test_no_java_is_no_fault() -> None:
     assert "METEOR" in check.value
 
 
+@pytest.fixture
+def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, and a model that mplug brings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", save_brought(tmp_path / "package" / "mplug-tiny"))
+    return shipped.FOLDER
+
+
+def test_the_model_that_is_used_unless_one_is_named_is_told(brought: Path) -> None:
+    check = doctor.check_model()
+    assert (check.status, check.value) == ("ok", shipped.introduction())
+    save_tiny(Path("runs/mine/model"))
+    assert doctor.check_model().value.startswith("runs/mine, the newest run; mplug-tiny: 3 drawn")
+
+
+def test_an_installation_without_its_model_is_warned_of(brought: Path) -> None:
+    (brought / "model.safetensors").unlink()
+    check = doctor.check_model()
+    assert (check.status, check.advice) == ("warning", "pip install --force-reinstall mplug")
+    assert check.value.endswith("mplug-tiny is missing from this installation")
+
+
 def test_this_machine_can_run_mplug(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as stopped:
         doctor.doctor(as_json=True)
@@ -65,6 +90,7 @@ def test_this_machine_can_run_mplug(capsys: pytest.CaptureFixture[str]) -> None:
         "memory",
         "disk",
         "java",
+        "model",
     ]
 
 

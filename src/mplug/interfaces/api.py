@@ -61,9 +61,10 @@ def load(
     image_size: int | None = None,
     revision: str | None = None,
 ) -> "Model":
-    """The model of a run (`runs/demo`), of a saved folder, or of a hub repository (OWNER/NAME).
+    """The model of a run (`runs/demo`), of a saved folder, `mplug-tiny`, or of a hub (OWNER/NAME).
 
-    A run gives its exported model or, before it has one, its newest whole checkpoint. `device` is
+    A run gives its exported model or, before it has one, its newest whole checkpoint. `mplug-tiny`
+    is the model that mplug brings, unless a folder here is called so. `device` is
     cpu, cuda, mps, or auto, the best there is. `image_size` asks for another resolution.
 
     Raises:

@@ -12,6 +12,7 @@ from mplug.errors import ConfigError, DataError
 from mplug.interfaces.caption_file import CaptionFile, json_line
 from mplug.interfaces.commands_train import Device
 from mplug.interfaces.locate import newest_model, require_model
+from mplug.weights import shipped
 
 if TYPE_CHECKING:
     from mplug.interfaces.api import Model, Picture
@@ -21,7 +22,7 @@ INTERRUPTED = 130  # as shells report Ctrl-C
 
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", help="A run, a saved model or a hub name [the newest of runs/]."),
+    typer.Option("--model", help="A run, a saved model, mplug-tiny or a hub name [newest run]."),
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="Where to compute [the best].")]
 Frames = Annotated[
@@ -224,8 +225,14 @@ def _expand(images: Iterable[Path], problems: Problems) -> Iterator[Path]:
 
 
 def load_model(model: str | None, *, device: Device | None) -> "Model":
-    """The model asked for; a name that cannot be right is answered before torch is imported."""
-    name = str(newest_model()) if model is None else model
+    """The model asked for, else that of the newest run, else mplug-tiny, which says what it knows.
+
+    A name that cannot be right is answered before torch is imported.
+    """
+    name: str | Path | None = newest_model() if model is None else model
+    if name is None:
+        name = shipped.folder()
+        typer.secho(shipped.introduction(), err=True)
     require_model(name)
 
     from mplug.interfaces.api import load

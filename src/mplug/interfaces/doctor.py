@@ -15,6 +15,9 @@ from typing import Annotated, Literal, NamedTuple
 import typer
 
 import mplug
+from mplug.errors import CheckpointError
+from mplug.interfaces.locate import newest_model
+from mplug.weights import shipped
 
 Status = Literal["ok", "warning", "problem"]
 
@@ -70,6 +73,7 @@ def examine() -> list[Check]:
         check_memory(_available_memory_gb()),
         check_disk(shutil.disk_usage(Path.cwd()).free / 1e9),
         check_java(shutil.which("java")),
+        check_model(),
     ]
 
 
@@ -162,6 +166,17 @@ def check_disk(free_gb: float) -> Check:
 def check_java(found: str | None) -> Check:
     """Java is wanted by METEOR alone, so its absence is no fault."""
     return Check("java", "ok", found or "not installed (only METEOR, an optional metric, needs it)")
+
+
+def check_model() -> Check:
+    """Which model is used where none is named, and whether the one that mplug brings is there."""
+    newest = newest_model()
+    used = "" if newest is None else f"{newest}, the newest run; "
+    try:
+        return Check("model", "ok", used + shipped.introduction())
+    except CheckpointError as error:
+        lost, _, advice = str(error).rpartition(": ")
+        return Check("model", "warning", used + lost, advice)
 
 
 def _print(check: Check) -> None:

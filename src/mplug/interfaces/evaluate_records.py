@@ -13,6 +13,7 @@ from mplug.data.records import Record, read_records
 from mplug.errors import CheckpointError, ConfigError, DataError
 from mplug.interfaces.api import Model, load
 from mplug.interfaces.asking import DEEDS
+from mplug.interfaces.locate import run_config
 from mplug.interfaces.measure import score_of
 from mplug.interfaces.phases import phases
 from mplug.interfaces.predictions import format_for, write_replies, write_search
@@ -28,7 +29,6 @@ from mplug.tasks.video import ClipObserver
 from mplug.tasks.video_evaluation import evaluate_search as evaluate_clip_search
 from mplug.tasks.video_records import ClipTest
 from mplug.training.distributed import choose_device
-from mplug.weights.layout import CONFIG, is_saved_model
 
 REPORT = "report.json"  # that a conversion leaves beside its records
 MORE_TRAINING = "without train=FILE nothing stands for what training asks most"
@@ -200,9 +200,8 @@ def _learned(run: RunConfig | None, request: Request) -> tuple[Record, ...]:
 
 def _run(source: str) -> RunConfig | None:
     """The configuration of a run; a saved model or a hub's has none."""
-    folder = Path(source)
-    file = folder / CONFIG
-    return None if is_saved_model(folder) or not file.is_file() else load_config(file)
+    file = run_config(source)
+    return None if file is None else load_config(file)
 
 
 def _as_trained(ways: Ways, run: RunConfig | None) -> Ways:

@@ -8,6 +8,7 @@ from mplug.config.load import load_config
 from mplug.config.schema import RunConfig, ScenesConfig
 from mplug.errors import CheckpointError, ConfigError
 from mplug.interfaces.api import Model, load
+from mplug.interfaces.locate import run_config
 from mplug.interfaces.measure import measure, measure_tasks, score_of
 from mplug.interfaces.report.content import Score
 from mplug.tasks.evaluation import Gallery, SplitName
@@ -48,8 +49,8 @@ def evaluate_scenes(
 
 
 def _config(run: Path) -> RunConfig:
-    file = run / "config.json"
-    if not file.is_file():
+    file = run_config(run)
+    if file is None:
         raise ConfigError(f"{run} has no config.json, so it is no run: name the folder of a run")
     return load_config(file)
 

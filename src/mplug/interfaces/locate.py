@@ -1,4 +1,4 @@
-"""Which files a user means by a model's name: a saved model, a run, or the newest of all runs.
+"""Which files a user means by a model's name: a saved model, a run, or the model mplug brings.
 
 Imports no torch, so that a wrong name is answered at once.
 """
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mplug.errors import CheckpointError
+from mplug.weights import shipped
 from mplug.weights.hub import is_hub_id
 from mplug.weights.layout import CONFIG, is_saved_model
 
 RUNS = Path("runs")
 MODEL, CHECKPOINTS = "model", "checkpoints"
-ADVICE = "`mplug demo` trains a model in minutes; --model names another one"
+ADVICE = "`mplug demo` trains a model in minutes; mplug-tiny is the one that mplug brings"
 
 
 class Found(NamedTuple):
@@ -43,13 +44,19 @@ def find_model(folder: Path) -> Found | None:
 def require_model(source: str | Path) -> Found | None:
     """The model that `source` names on this machine; None if it is a name on the hub.
 
+    `mplug-tiny` is the model that mplug brings, unless a folder here is called so.
+
     Raises:
-        CheckpointError: it is neither.
+        CheckpointError: it is none of these.
     """
-    folder = Path(source)
+    folder = shipped.folder_of(source) or Path(source)
     found = find_model(folder)
     if found is not None:
         return found
+    if folder.exists() and str(source) == shipped.NAME:
+        raise CheckpointError(
+            f"{source}: this folder has no model, and hides the one that mplug brings: rename it"
+        )
     if folder.exists():
         raise CheckpointError(f"{source}: neither a saved model nor a run that has one: {ADVICE}")
     if not is_hub_id(str(source)):
@@ -57,17 +64,21 @@ def require_model(source: str | Path) -> Found | None:
     return None
 
 
-def newest_model(runs: Path = RUNS) -> Path:
-    """The run below `runs` whose model is the newest.
+def run_config(source: str | Path) -> Path | None:
+    """The configuration of a run, or of the last stage of mplug-tiny; None for other models."""
+    brought = shipped.folder_of(source)
+    if brought is not None:
+        return shipped.stages(brought)[-1]
+    folder = Path(source)
+    file = folder / CONFIG
+    return file if file.is_file() and not is_saved_model(folder) else None
 
-    Raises:
-        CheckpointError: there is none.
-    """
+
+def newest_model(runs: Path = RUNS) -> Path | None:
+    """The run below `runs` whose model is the newest; None where none has one."""
     models = {run: find_model(run) for run in _folders_in(runs)}
     dated = [(_changed(found.folder), run) for run, found in models.items() if found]
-    if not dated:
-        raise CheckpointError(f"{runs}/ holds no trained model: {ADVICE}")
-    return max(dated)[1]
+    return max(dated)[1] if dated else None
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -32,6 +32,7 @@ class ModelCard:
     licence: str  # an SPDX name, such as Apache-2.0
     scores: tuple[Score, ...] = ()
     commit: str | None = None  # of the code that trained it
+    load_as: str = "PATH OR HUB NAME OF THIS MODEL"
 
     def render(self) -> str:
         """Markdown with the YAML header that the hub reads; the same card gives the same text."""
@@ -40,7 +41,7 @@ class ModelCard:
             f"---\n{header}---\n# {self.name}\n\n{self.summary.strip()}\n",
             f"## Data\n\n{self.data.strip()}\n",
             f"## Scores\n\n{_table(self.scores)}\n",
-            f"## Use\n\n{_usage()}\n",
+            f"## Use\n\n{_usage(self.load_as)}\n",
             f"## Licence\n\n{self.licence}\n",
         ]
         if self.commit is not None:
@@ -83,9 +84,9 @@ def _table(scores: tuple[Score, ...]) -> str:
     return "\n".join(rows)
 
 
-def _usage() -> str:
+def _usage(name: str) -> str:
     return (
         "```python\nimport mplug\n\n"
-        'model = mplug.load("PATH OR HUB NAME OF THIS MODEL")\n'
+        f'model = mplug.load("{name}")\n'
         'print(model.caption("photo.jpg"))\n```'
     )

@@ -1,5 +1,7 @@
 """Saving and loading a model: a folder of JSON and safetensors, here or on the hub; no pickle.
 
+Weights may be stored in half precision; they are computed with in float32 either way.
+
 Saving replaces each file by a finished and flushed one, config.json last: a folder whose files do
 not belong together, or that has no config.json, is the trace of an interrupted save and is named
 as such. The same model gives the same bytes.
@@ -8,7 +10,7 @@ as such. The same model gives the same bytes.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from mplug import __version__
 from mplug.config.schema import GenerationConfig, MPlugConfig
@@ -25,7 +28,7 @@ from mplug.data.tokenizer import Tokenizer
 from mplug.errors import CheckpointError, DataError
 from mplug.models.mplug import MPlug
 from mplug.nn.embeddings import resize_positions
-from mplug.weights import hub
+from mplug.weights import hub, shipped
 from mplug.weights.card import ModelCard
 from mplug.weights.layout import (
     CARD,
@@ -43,6 +46,7 @@ FORMAT = 1
 READ_SINCE = "0.1.0"  # the first mplug that reads FORMAT; change the two together
 SAVE_ORDER = (CARD, TOKENIZER, WEIGHTS, GENERATION, CONFIG)
 POSITIONS = "vision.positions"
+DRAWN = ("normal_", "uniform_", "trunc_normal_")  # how first values are drawn, in place
 MOST_NAMES = 8  # of tensors listed in one message
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -66,12 +70,17 @@ def save_pretrained(
     tokenizer: Tokenizer,
     generation: GenerationConfig,
     card: ModelCard | str,
+    half: bool = False,
 ) -> Path:
     """Write a model into `folder`, over one that is there; other files stay. Returns the folder.
 
+    `half` stores matrices in float16, which halves the file; vectors (biases, scales, statistics of
+    batches), which are few, keep their precision.
+
     Raises:
         CheckpointError: a weight is NaN or infinite, the tokenizer does not fit the model, or the
-            folder cannot be written; a model that was there before is then still whole.
+            folder cannot be written; a model that was there before is then still whole. With
+            `half`, also where a weight is too large for float16 (above 65,504).
     """
     folder = Path(folder)
     words = model.config.text.vocab_size
@@ -80,9 +89,7 @@ def save_pretrained(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {words}: "
             "they do not belong together"
         )
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-    }
+    tensors = {name: _stored(tensor, half=half) for name, tensor in model.state_dict().items()}
     _require_finite(tensors, where=f"{folder} is not saved")
     text = card if isinstance(card, str) else card.render()
     with replacing(folder, names=SAVE_ORDER) as unfinished:
@@ -108,16 +115,17 @@ def save_pretrained(
 def load_pretrained(
     source: str | Path, *, image_size: int | None = None, revision: str | None = None
 ) -> Loaded:
-    """Read a saved model from a folder, or from a hub repository named OWNER/NAME.
+    """Read a saved model: a folder, `mplug-tiny`, or a hub repository named OWNER/NAME.
 
-    `image_size` asks for another resolution: the positions are resized to it. `revision` is a
-    branch, tag or commit of a hub repository.
+    A folder that is called `mplug-tiny` comes before the model that mplug brings. `image_size` asks
+    for another resolution: the positions are resized to it. `revision` is a branch, tag or commit
+    of a hub repository.
 
     Raises:
         CheckpointError: there is no model, a newer version wrote it, a file is damaged, or its
             weights and its config disagree; the message lists every key.
     """
-    folder = Path(source)
+    folder = shipped.folder_of(source) or Path(source)
     if not folder.exists() and hub.is_hub_id(str(source)):
         folder = hub.download(str(source), files=FILES, revision=revision)
     header = _read_header(folder)
@@ -153,17 +161,19 @@ def build(
     """A model in eval mode with exactly these weights, in float32, perhaps at another resolution.
 
     Raises:
-        CheckpointError: a tensor is missing, unexpected, of another shape or not finite; the
-            message begins with `where`. Or the resolution does not fit the patches.
+        CheckpointError: a tensor is missing, unexpected, of another shape, no floating-point
+            numbers, or not finite; the message begins with `where`. Or the resolution does not
+            fit the patches.
     """
+    tensors = {name: _in_float32(tensor) for name, tensor in tensors.items()}
     if image_size is not None and image_size != config.vision.image_size:
         config, tensors = _resized(config, tensors, image_size, where=where)
-    with torch.device("meta"):  # shapes only: nothing is initialised twice
+    with torch.device("meta"), _NothingDrawn():  # shapes only: nothing is initialised twice
         model = MPlug(config)
     _require_fit(model.state_dict(), tensors, where=where)
     _require_finite(tensors, where=f"{where} cannot be used")
-    model.load_state_dict(dict(tensors), assign=True)
-    return model.float().eval()
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
 
 
 def _resized(
@@ -178,6 +188,36 @@ def _resized(
     side = image_size // config.vision.patch_size
     positions = resize_positions(tensors[POSITIONS], grid=(side, side))
     return resized, {**tensors, POSITIONS: positions}
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves out drawing first values, which without memory to hold them imports torch's compiler.
+
+    That takes a second, longer than all the rest of loading a small model.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if func.__name__ in DRAWN:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+def _stored(tensor: Tensor, *, half: bool) -> Tensor:
+    """A weight as it is written: a matrix in float16, if asked for."""
+    kept = tensor.detach().cpu().contiguous()
+    return kept.half() if half and kept.ndim > 1 and kept.is_floating_point() else kept
+
+
+def _in_float32(tensor: Tensor) -> Tensor:
+    """A weight as it is computed with; what is no floating-point number stays what it is."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -254,10 +294,16 @@ def _require_fit(
         for name in sorted(expected.keys() & tensors.keys())
         if tensors[name].shape != expected[name].shape
     ]
+    kinds = [
+        f"{name} {tensors[name].dtype} instead of {expected[name].dtype}"
+        for name in sorted(expected.keys() & tensors.keys())
+        if tensors[name].dtype != expected[name].dtype
+    ]
     problems = {
         "missing": sorted(expected.keys() - tensors.keys()),
         "unexpected": sorted(tensors.keys() - expected.keys()),
         "of another shape": shapes,
+        "of another kind": kinds,
     }
     found = [f"{what}: {', '.join(names)}" for what, names in problems.items() if names]
     if found:
