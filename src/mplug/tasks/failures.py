@@ -50,7 +50,7 @@ def _furthest_off(evaluation: TaskEvaluation) -> list[Failure]:
     shared = overlaps(evaluation)
     apart = np.array(
         [
-            min(np.linalg.norm(_middle(found) - _middle(box)) for box in each.boxes)
+            min(np.linalg.norm(_middle(found) - _middle(np.array(box))) for box in each.boxes)
             for found, each in zip(evaluation.said, evaluation.asked.posed, strict=True)
         ]
     )
@@ -58,8 +58,8 @@ def _furthest_off(evaluation: TaskEvaluation) -> list[Failure]:
     return [Failure(int(row)) for row in order if shared[row] < THRESHOLD]
 
 
-def _middle(box: tuple[float, float, float, float]) -> Floats:
-    return np.array([box[0] + box[2], box[1] + box[3]]) / 2
+def _middle(box: Floats) -> Floats:
+    return (box[:2] + box[2:]) / 2
 
 
 def _sureness(asker: Asker, evaluation: TaskEvaluation, rows: list[int]) -> Floats:

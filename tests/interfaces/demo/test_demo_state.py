@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mplug.config.schema import TasksConfig
 from mplug.errors import ConfigError
 from mplug.interfaces.demo.settings import demo_settings
 from mplug.interfaces.demo.state import DemoState, peak_memory_gb
@@ -75,12 +76,15 @@ def test_more_processes_may_have_held_more_memory() -> None:
     assert peak_memory_gb(children=0) <= peak_memory_gb(children=1) <= peak_memory_gb(children=2)
 
 
-def test_captions_are_learned_with_frozen_eyes_from_the_pretrained_run(tmp_path: Path) -> None:
+def test_every_task_is_learned_from_the_pretrained_run_and_searching_goes_on(
+    tmp_path: Path,
+) -> None:
     settings = demo_settings(tmp_path, seed=4)
-    assert settings.caption.start_from == str(tmp_path / "pretrain")
-    assert settings.caption.optim.vision_lr == 0
-    assert settings.pretrain.train.seed == settings.caption.train.seed == 4
-    assert settings.pretrain.data.scenes == settings.caption.data.scenes == settings.world
+    assert settings.tasks.start_from == str(tmp_path / "pretrain")
+    assert set(settings.tasks.tasks.chosen) == set(TasksConfig.model_fields)
+    assert settings.tasks.objectives.itc.weight > 0
+    assert settings.pretrain.train.seed == settings.tasks.train.seed == 4
+    assert settings.pretrain.data.scenes == settings.tasks.data.scenes == settings.world
 
 
 def test_the_seed_changes_neither_world_nor_galleries(tmp_path: Path) -> None:
