@@ -84,6 +84,7 @@ def test_how_sure_a_model_is_of_a_class_is_the_share_it_gives_it(
     assert said[found[0].row] == classes[int(table[found[0].row].argmax())]
 
 
+@torch.inference_mode()
 def test_how_sure_a_model_is_of_an_answer_is_the_probability_of_all_its_words(
     asker: Asker,
 ) -> None:
