@@ -23,7 +23,7 @@ from mplug.tasks.pretrain import Pretraining
 from mplug.weights.layout import WEIGHTS
 from mplug.weights.store import read_weights
 
-GALLERY, ASKED, STEPS, TASKS_STEPS = 14, 24, 4, 3
+GALLERY, ASKED, CLIPS, STEPS, TASKS_STEPS = 14, 24, 9, 4, 3
 SPLITS = ("training_artists", "unseen_artist")
 METRICS = ("recall_at_1_image_to_text", "recall_at_1_text_to_image", "object_f1", "cider_d")
 KINDS = ("colour", "how_many", "relation", "what", "where", "yes_no")
@@ -53,6 +53,7 @@ def small(folder: Path) -> DemoSettings:
         tasks_words=[f"optim.steps={TASKS_STEPS}"],
         gallery=GALLERY,
         asked=ASKED,
+        clips=CLIPS,
         remembered=30,
     )
 
@@ -171,7 +172,7 @@ def test_the_report_is_one_file_with_everything_in_it(folder: Path) -> None:
     described = 12 + 4 * 6  # captions, and what four searches found
     asked = 12 + 12 + 2 * 8 + 12  # questions, phrases, pairs, hypotheses
     assert pictures > len(SPLITS) * (described + asked)  # and the worst failures of each
-    parts = ("captions", "search", "answer", "ground", "compare", "entail")
+    parts = ("captions", "search", "answer", "ground", "compare", "entail", "clip")
     for part in ("scores", *parts, "learning", "time", "setup"):
         assert f'id="{part}"' in text
     assert text.count("The worst failures") == len(parts)

@@ -1,17 +1,19 @@
 """A loaded model on galleries of held-out scenes, with progress on the screen."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from mplug.config.schema import ScenesConfig
 from mplug.data.scenes.stream import SceneExamples
 from mplug.interfaces.api import Model
-from mplug.interfaces.phases import phases
+from mplug.interfaces.phases import Phases, phases
 from mplug.interfaces.report.content import Score
 from mplug.interfaces.report.wording import spelled
 from mplug.tasks.asker import Asker
 from mplug.tasks.evaluation import Evaluation, Figure, Gallery, SplitName, evaluate
 from mplug.tasks.failures import Failure, worst
 from mplug.tasks.observer import Observer
+from mplug.tasks.scene_clips import asked_of_clips, evaluate_clips
 from mplug.tasks.scene_evaluation import TASKS, TaskEvaluation, evaluate_tasks, held_out_asks
 from mplug.tasks.scene_galleries import learned_asks
 from mplug.tasks.untrained import Untrained
@@ -54,9 +56,7 @@ def measure(
                 untrained=untrained,
                 generation=model.generation,
                 rerank=rerank,
-                progress=lambda phase, *counts, split=gallery.split: show(
-                    f"{spelled(split)}: {phase}", *counts
-                ),
+                progress=partial(_show_split, show, gallery.split),
             )
             for gallery in galleries
         ]
@@ -73,10 +73,12 @@ def measure_tasks(
     device: str,
     tasks: Sequence[str] = TASKS,
     objects: Sequence[int] = (),
+    clips: int = 0,
 ) -> list[TaskEvaluation]:
     """What the model says where each of `tasks` asks `count` scenes of each split of `world`.
 
-    The baselines know what is asked of `remembered` training scenes (at most `ASKED`).
+    So many `clips` of each split are asked about too, where there are any. The baselines know what
+    is asked of `remembered` training scenes (at most `ASKED`).
 
     Raises:
         ConfigError: the device does not exist here, or the world cannot give such scenes.
@@ -98,15 +100,20 @@ def measure_tasks(
                 tasks=tasks,
                 objects=objects,
             )
+            progress: Phases = partial(_show_split, show, split)
             found += evaluate_tasks(
                 observer,
                 asked,
                 learned=learned,
                 generation=model.generation,
-                progress=lambda phase, *counts, split=split: show(
-                    f"{spelled(split)}: {phase}", *counts
-                ),
+                progress=progress,
             )
+            if clips:
+                watched = asked_of_clips(world, split=split, image_size=image_size, count=clips)
+                asker = Asker(observer, model.generation)
+                found.append(
+                    evaluate_clips(asker, watched, learned=learned["answer"], progress=progress)
+                )
     return found
 
 
@@ -126,3 +133,7 @@ def worst_asks(
 def score_of(figure: Figure, *, split: str) -> Score:
     """A figure as reports and summaries hold it."""
     return Score(split=split, **vars(figure))
+
+
+def _show_split(show: Phases, split: str, phase: str, done: int, total: int) -> None:
+    show(f"{spelled(split)}: {phase}", done, total)

@@ -72,11 +72,12 @@ def _sureness(asker: Asker, evaluation: TaskEvaluation, rows: list[int]) -> Floa
         Ask(tuple(shown.index(picture) for picture in ask.pictures), ask.text, ask.further)
         for ask in asks
     ]
-    if asked.task == "answer":
-        return asker.answer_shares(images, moved, answers=said)
-    classes, say = {
+    judging = {
         "compare": (TRUTH, asker.truth_shares),
         "entail": (ENTAILMENT, asker.label_shares),
-    }[asked.task]
+    }
+    if asked.task not in judging:
+        return asker.answer_shares(images, moved, answers=said)
+    classes, say = judging[asked.task]
     places = [classes.index(each) for each in said]
     return say(images, moved)[np.arange(len(rows)), places]

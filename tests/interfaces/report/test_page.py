@@ -102,6 +102,8 @@ def test_a_score_that_does_not_beat_a_baseline_says_which() -> None:
     assert "✗ not above nearest by pixels" in page(Report("t", (), scores=(score,)))
     lost = replace(score, baselines={"pixel_neighbour": 0.06, "chance": 0.07})
     assert "✗ above none" in page(Report("t", (), scores=(lost,)))
+    few = replace(score, baselines={"a": 0.06, "b": 0.07, "c": 0.08, "chance": 0.01})
+    assert "✗ not above 3 of 4" in page(Report("t", (), scores=(few,)))
 
 
 def test_each_task_has_a_table_with_its_own_baselines(whole: str) -> None:

@@ -19,6 +19,7 @@ from mplug.interfaces.demo.settings import (
 from mplug.interfaces.demo.state import DemoState
 from mplug.interfaces.demo.table import table_lines
 from mplug.interfaces.json_output import only_json
+from mplug.interfaces.report.wording import of_which
 from mplug.training.launch import available_cores
 
 INTERRUPTED = 130  # as shells report Ctrl-C
@@ -38,9 +39,9 @@ def demo(
 ) -> None:
     """Learn from scratch on real pictures in minutes, then show it.
 
-    Draws scenes, pretrains, fine-tunes captions, asks the model about held-out scenes, and writes
-    report.html and summary.json into the demo's folder. The same command again continues one that
-    was interrupted; one that is done shows its scores again.
+    Draws scenes, pretrains, fine-tunes on all tasks at once, asks the model about held-out scenes,
+    and writes report.html and summary.json into the demo's folder. The same command again
+    continues one that was interrupted; one that is done shows its scores again.
 
     Exit code: 0 done, 2 a wrong option or a folder with something else, 130 stopped with Ctrl-C.
     """
@@ -78,7 +79,8 @@ def run_demo(
             raise typer.Exit(INTERRUPTED) from None
     summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     print()
-    print("\n".join(table_lines(summary["scores"])))
+    whole = [score for score in summary["scores"] if not of_which(score["metric"])]
+    print("\n".join(table_lines(whole)))
     print()
     print(f"the report: {folder / REPORT}")
     print(f"the scores: {folder / SUMMARY}")

@@ -22,13 +22,14 @@ from mplug.metrics.objects import names_in, object_counts
 from mplug.metrics.retrieval import ground_truth, order, ranks
 from mplug.tasks.evaluation import Evaluation, Gallery
 from mplug.tasks.failures import Failure, overlaps
+from mplug.tasks.scene_clips import TASK as CLIPS
 from mplug.tasks.scene_evaluation import TASKS, TaskEvaluation
 
 CAPTIONS_SHOWN, SEARCHES_SHOWN, FOUND_SHOWN = 12, 4, 6
 SHOWN_SEED = 0
-ASKS_SHOWN = {"answer": 12, "ground": 12, "compare": 8, "entail": 12}
+ASKS_SHOWN = {"answer": 12, "ground": 12, "compare": 8, "entail": 12, CLIPS: 6}
 WORST_CAPTIONS, WORST_SEARCHES = 6, 2
-WORST_ASKS = {"answer": 6, "ground": 6, "compare": 4, "entail": 6}
+WORST_ASKS = {"answer": 6, "ground": 6, "compare": 4, "entail": 6, CLIPS: 2}
 
 
 def captions(gallery: Gallery, evaluation: Evaluation) -> Iterator[CaptionExample]:
@@ -60,7 +61,7 @@ def worst_searches(gallery: Gallery, evaluation: Evaluation) -> Iterator[SearchE
 
 def parts(results: Results) -> Iterator[Part]:
     """Every other task: some of what it asks of each split, and where it went worst."""
-    for task in TASKS:
+    for task in (*TASKS, CLIPS):
         found = [
             (evaluation, failures)
             for evaluation, failures in zip(results.asked, results.worst, strict=True)

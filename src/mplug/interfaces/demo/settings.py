@@ -23,6 +23,7 @@ class DemoSettings:
     tasks: RunConfig
     gallery: int  # scenes of each held-out gallery to search and describe
     asked: int  # scenes of each held-out gallery that the other tasks ask about
+    clips: int  # of each split, on which nothing was trained
     remembered: int  # training scenes that the neighbour by pixels knows
 
     @property
@@ -43,6 +44,7 @@ class DemoSettings:
             TASKS: json.loads(dump_json(self.tasks)),
             "gallery": self.gallery,
             "asked": self.asked,
+            "clips": self.clips,
             "remembered": self.remembered,
         }
 
@@ -56,6 +58,7 @@ def demo_settings(
     tasks_words: Sequence[str] = (),
     gallery: int = 500,
     asked: int = 300,
+    clips: int = 100,
     remembered: int = 20_000,
 ) -> DemoSettings:
     """The demo's two recipes for the folder `run`, with `path=value` words for both or for one.
@@ -72,5 +75,6 @@ def demo_settings(
         tasks=load_config("demo-tasks", [*both, f"start_from={run / PRETRAIN}", *tasks_words]),
         gallery=gallery,
         asked=asked,
+        clips=clips,
         remembered=remembered,
     )

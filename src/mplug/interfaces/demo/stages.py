@@ -164,6 +164,7 @@ class Demo:
             world=settings.world,
             splits=SHOWN,
             count=settings.asked,
+            clips=settings.clips,
             remembered=settings.remembered,
             image_size=settings.pretrain.model.vision.image_size,
             device=self.device,

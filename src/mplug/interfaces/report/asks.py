@@ -66,7 +66,7 @@ def _ask_card(example: AskExample, *, task: str) -> Markup:
         element("p", _judged(said, verdict), class_="predicted"),
     ]
     if not example.right:
-        lines.append(element("p", f"right: {example.true}", class_="truth"))
+        lines.append(element("p", f"right answer: {example.true}", class_="truth"))
     if example.blind:
         lines.append(element("p", f"without the picture: {example.blind}", class_="blind"))
     chips = [
@@ -102,8 +102,11 @@ def _pictures(pictures: tuple[Picture, ...], task: str) -> Markup:
 
 
 def _box_card(example: BoxExample) -> Markup:
-    verdict = "found" if example.right else "not found"
-    shared = f"{'✓' if example.right else '✗'} {verdict}: {example.overlap:.0%} shared"
+    verdict = "✓ found" if example.right else "✗ missed"
+    chips = [
+        element("span", verdict, class_="chip good" if example.right else "chip bad"),
+        element("span", f"{example.overlap:.0%} shared", class_="chip"),
+    ]
     return element(
         "li",
         element(
@@ -119,7 +122,7 @@ def _box_card(example: BoxExample) -> Markup:
         element(
             "div",
             element("p", example.text, class_="asked"),
-            element("p", shared, class_="chip good" if example.right else "chip bad"),
+            element("p", *chips, class_="chips"),
             class_="said",
         ),
     )

@@ -15,6 +15,8 @@ from mplug.interfaces.report.wording import (
     task_title,
 )
 
+NAMED = 2  # baselines that a verdict names; of more it says how many
+
 
 def scores_section(scores: Sequence[Score]) -> Markup:
     """Every score with its interval, a bar, and its baselines; a table for each task."""
@@ -101,10 +103,10 @@ def _verdict(score: Score) -> Markup:
         return element("span", "no baseline", class_="chip")
     if not score.not_beaten:
         return element("span", "✓ above all", class_="chip good")
-    lost = score.not_beaten
-    if len(lost) == len(score.baselines) > 1:
+    lost, every = score.not_beaten, len(score.baselines)
+    if len(lost) == every > 1:
         return element("span", "✗ above none", class_="chip bad")
-    names = ", ".join(map(spelled, lost))
+    names = " and ".join(map(spelled, lost)) if len(lost) <= NAMED else f"{len(lost)} of {every}"
     return element("span", f"✗ not above {names}", class_="chip bad")
 
 

@@ -135,7 +135,8 @@ PARTS = {
     ),
     "clip": (
         "Clips",
-        "The model was trained on still pictures alone; it is shown frames of a clip together.",
+        "Short clips in which something moves, comes or goes. The model was trained on still "
+        "pictures alone; here it is shown four frames together and asked what any frame may tell.",
     ),
 }
 WORST_SAID = "What is wrong and the model is surest of."
@@ -175,16 +176,18 @@ def metric_title(metric: str) -> str:
     """A metric's name in plain words."""
     if metric in METRICS:
         return METRICS[metric][0]
-    whole = next((name for name in BY_KIND if metric.startswith(f"{name}_")), None)
-    if whole is None:
-        return spelled(metric)
-    return f"{METRICS[whole][0]}: {spelled(metric.removeprefix(f'{whole}_'))}"
+    whole = of_which(metric)
+    return f"{METRICS[whole][0]}: {kind_title(metric)}" if whole else spelled(metric)
 
 
 def kind_title(metric: str) -> str:
     """The kind that a figure is about, in plain words."""
-    whole = next((name for name in BY_KIND if metric.startswith(f"{name}_")), None)
-    return spelled(metric if whole is None else metric.removeprefix(f"{whole}_"))
+    return spelled(metric.removeprefix(f"{of_which(metric)}_"))
+
+
+def of_which(metric: str) -> str:
+    """The metric of which this is one kind's, or nothing where it is a whole one."""
+    return next((name for name in BY_KIND if metric.startswith(f"{name}_")), "")
 
 
 def task_title(task: str) -> str:
