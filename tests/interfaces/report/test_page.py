@@ -61,6 +61,14 @@ def test_every_section_is_there_in_order(whole: str) -> None:
     ]
 
 
+def test_the_contents_lead_to_every_section(whole: str) -> None:
+    contents = Reader(whole[whole.index("<nav") : whole.index("</nav>") + len("</nav>")])
+    assert [link["href"] for link in contents.all("a")] == [
+        f"#{section['id']}" for section in Reader(whole).all("section")
+    ]
+    assert "Pairs of pictures" in contents.texts
+
+
 def test_every_element_is_closed_and_no_id_is_used_twice(whole: str) -> None:
     ids = [attributes["id"] for _, attributes in Reader(whole).elements if "id" in attributes]
     assert len(ids) == len(set(ids))

@@ -1,5 +1,7 @@
 """The report as one self-contained page: no script, no font and no picture from elsewhere."""
 
+import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from mplug.interfaces.report.searches import searches_section
 
 # The browser itself then refuses anything that is not in the file.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+_HEADING = re.compile(r'<h2 id="([^"]+)-title">(.*?)</h2>')
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -40,10 +44,18 @@ def page(report: Report) -> str:
         "body",
         element("a", "Skip to the results", class_="skip", href="#results"),
         _head(report),
+        _contents(sections),
         element("main", *sections, id="results"),
         element("footer", "This page is one file and loads nothing from elsewhere."),
     )
     return "<!doctype html>\n" + element("html", _meta(report.title), body, lang="en") + "\n"
+
+
+def _contents(sections: Sequence[Markup]) -> Markup:
+    """Links to the sections, by the headings that they have."""
+    titles = [found.groups() for each in sections if (found := _HEADING.search(each))]
+    links = [element("a", Markup(title), href=f"#{anchor}") for anchor, title in titles]
+    return element("nav", *links, aria_label="Contents") if links else joined()
 
 
 def _meta(title: str) -> Markup:
