@@ -184,9 +184,10 @@ def test_an_empty_part_leaves_its_section_out() -> None:
     assert "Just begun." in reader.texts
 
 
-def test_light_dark_and_phone_are_provided_for(whole: str) -> None:
+def test_light_dark_phone_and_paper_are_provided_for(whole: str) -> None:
     assert "@media (prefers-color-scheme: dark)" in whole
-    assert "@media (max-width: 760px)" in whole
+    assert "@media screen and (max-width: 760px)" in whole  # paper is as narrow, but no phone
+    assert "@media print" in whole
     assert any(meta.get("name") == "viewport" for meta in Reader(whole).all("meta"))
 
 
