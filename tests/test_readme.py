@@ -15,7 +15,8 @@ from PIL import Image
 from mplug.config.load import load_config, require_ready
 from mplug.data.fields import FIELDS
 from mplug.interfaces import cli
-from tests.tiny import SKILLS, save_tiny
+from mplug.weights import shipped
+from tests.tiny import SKILLS, save_brought, save_tiny
 
 ROOT = Path(__file__).parents[1]
 # A model's card tells how to use that model, wherever it is, which is not here.
@@ -79,6 +80,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for run in ("runs/tiny-caption", "runs/demo"):
         save_tiny(folder / run / "model", skills=SKILLS)
+    save_brought(folder / "package" / shipped.NAME)
     for name in ("photos", "holiday pictures"):
         (folder / name).mkdir()
     lines = []
@@ -102,6 +104,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("photo.jpg", "other.png"):
         Image.new("RGB", (50, 60), (10, 90, 200)).save(folder / name)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def brought(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model stands for the one that mplug brings."""
+    monkeypatch.setattr(shipped, "FOLDER", prepared / "package" / shipped.NAME)
 
 
 @named(commands("mplug"))
