@@ -28,6 +28,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         recipes_records.tiny_entail,
         recipes_records.tiny_tasks,
         recipes_records.tiny_xray,
+        recipes_records.easy_vqa,
         recipes_records.small_pretrain,
         recipes_records.small_caption,
         recipes_paper.base_pretrain,
