@@ -235,7 +235,8 @@ def test_overfitting_drives_one_batch_to_a_loss_near_zero(
     recipe: str, learned: Path, tmp_path: Path
 ) -> None:
     records = write_colours(tmp_path / "six", count=6, seed=2)
-    words = [*MODEL, f"data.train={records}", f"data.validation={records}", *LEARN]
+    others = write_colours(tmp_path / "others", count=6, seed=3)
+    words = [*MODEL, f"data.train={records}", f"data.validation={others}", *LEARN]
     words += ["optim.batch_size=6", "optim.steps=300", "optim.betas=[0.9, 0.95]"]
     words += [f"start_from={learned}", "optim.steps=50"] if recipe == "tiny-caption" else []
     run = train(tmp_path / "run", recipe, *words, overfit=True)
@@ -297,7 +298,7 @@ def test_a_bert_vocabulary_is_used_and_words_it_lacks_are_counted(
     file = tmp_path / "vocab.txt"
     file.write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     run = train(tmp_path / "run", "tiny-pretrain", *colours, *BRIEF, f"data.tokenizer={file}")
-    assert "5.67% of the words in the training captions are [UNK]" in capsys.readouterr().out
+    assert "5.67% of the words to learn from are [UNK]" in capsys.readouterr().out
     assert mplug.load(run).tokenizer.encode("a green sheet") == [
         vocabulary.index(word) for word in ("a", "green", "sheet")
     ]
