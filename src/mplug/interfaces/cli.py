@@ -24,7 +24,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "demo": Entry("demo.command:demo", "Learn from scratch on real pictures in minutes; show it."),
     "train": Entry("commands_train:train", "Train a recipe; the same command again continues it."),
-    "evaluate": Entry("commands_evaluate:evaluate", "Measure a run on scenes, or a model on records."),
+    "evaluate": Entry("commands_evaluate:evaluate", "Measure a run or a model."),
     "recipes": Entry("commands_train:recipes", "List, show or copy the recipes."),
     "data": Entry("commands_data:data", "Check your records, or make some to try."),
     "metrics": Entry("commands_metrics:metrics", "Score captions or answers in official files."),
