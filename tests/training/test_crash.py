@@ -66,7 +66,12 @@ def test_killed_at_any_file_operation_a_run_resumes_to_the_same_bits(
 
 
 def careless_save(
-    self: Checkpoints, step: int, *, writers: dict[str, Writer], expected_bytes: int
+    self: Checkpoints,
+    step: int,
+    *,
+    writers: dict[str, Writer],
+    expected_bytes: int,
+    best_step: int | None,
 ) -> None:
     """The control: straight into the final folder, which is all that makes it count."""
     folder = self.folder_of(step)
