@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mplug.data.batch import collate
+from mplug.data.batch import Batch, collate
 from mplug.data.check import check
 from mplug.data.dataset import RecordExamples
 from mplug.data.loader import Loader
@@ -88,7 +88,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return records
 
 
-def loader(file: Path, *, workers: int, max_bad_share: float) -> Loader:
+def loader(file: Path, *, workers: int, max_bad_share: float) -> Loader[Batch]:
     records = read_records(file).require()
     tokenizer = Tokenizer.train([record.caption[0] for record in records], vocab_size=600)
     examples = RecordExamples(records, tokenizer=tokenizer, image_size=8, max_words=10)

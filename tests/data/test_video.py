@@ -1,3 +1,4 @@
+import gc
 import os
 import pickle
 import random
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mplug.data.batch import Example, collate
+from mplug.data.loader import Loader
 from mplug.data.media import ImageError
 from mplug.data.video import is_video, read_clip, read_frames
 from mplug.errors import MissingExtraError
@@ -248,3 +251,25 @@ def test_without_pyav_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 def test_names_of_videos_are_told_from_names_of_pictures() -> None:
     assert all(is_video(name) for name in ("a.mp4", Path("b/c.WebM"), "d.tar.avi"))
     assert not any(is_video(name) for name in ("a.gif", "mp4", "b.png", "c.mp4.txt"))
+
+
+def test_workers_forked_beside_a_read_clip_do_not_wait_for_its_threads(tmp_path: Path) -> None:
+    """A clip's scaler has threads, which a forked worker that collects it would wait for."""
+    path = tmp_path / "clip.mp4"
+    write_clip(path)  # its encoder's scaler has threads, and is garbage now
+    read_frames(path, frames=4)
+    loader = Loader(
+        Stills(), collate=collate, batch_size=2, seed=0, workers=1, timeout_seconds=20.0
+    )
+    assert len(list(loader.batches(steps=2))) == 2
+
+
+class Stills:
+    """Pictures whose reading collects garbage, as sooner or later every worker does."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def example(self, position: int, *, seed: int) -> Example:
+        gc.collect()
+        return Example(np.zeros((3, 8, 8), np.float32), [2, 3], position, position)

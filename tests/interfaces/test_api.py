@@ -254,8 +254,8 @@ def test_a_run_without_an_exported_model_gives_its_newest_whole_checkpoint(tmp_p
     checkpoints = Checkpoints(tmp_path / "checkpoints", keep=9)
     for step in (1, 2, 3):
         model = tiny_model(step, skills=("entail",))
-        writers = {"task.safetensors": partial(save_task, step), **model_file(model)}
-        checkpoints.save(step, writers=writers)
+        task = partial(save_task, step)
+        checkpoints.save(step, writers={"task.safetensors": task} | model_file(model))
     damaged = tmp_path / "checkpoints" / "step-00000003" / "task.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     expected = tiny_model(2).state_dict()["vision.positions"]

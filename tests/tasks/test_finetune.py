@@ -1,7 +1,6 @@
 """Fine-tuning on several tasks: what learns, what each costs, and that none disturbs another."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from mplug.data.items import TaskBatch
+from mplug.data.items import ItemBatch, TaskBatch
 from mplug.models.decoder import shifted
+from mplug.models.mplug import MPlug
 from mplug.objectives.boxes import to_bins, to_centres
 from mplug.tasks.finetune import Finetuning
 from tests.tasks import little
@@ -146,7 +146,7 @@ def test_padding_and_company_change_no_items_loss(name: str) -> None:
     assert_close(both[: len(one)], one, atol=1e-5, rtol=0)
 
 
-def _given(task: Finetuning, batch: TaskBatch, name: str) -> Sequence[object]:
+def _given(task: Finetuning, batch: TaskBatch, name: str) -> tuple[MPlug, Tensor, ItemBatch]:
     items = batch.items[name]
     return task.model, task.model.encode_image(batch.pixels)[items.images], items
 

@@ -39,7 +39,7 @@ class Matching(Observer):
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     folder = tmp_path_factory.mktemp("pictures")
-    made = []
+    made: list[Record] = []
     for seed in range(3):
         picture(seed).save(folder / f"{seed}.png")
         for number in range(2):

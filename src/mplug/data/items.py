@@ -7,7 +7,7 @@ entailed or not). A batch holds each picture once, however many tasks ask about 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class ItemBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same items on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(device, non_blocking=True)
             for name, value in vars(self).items()
             if isinstance(value, Tensor)

@@ -1,5 +1,6 @@
 """Batches by step: the same for any number of workers and processes, starting anywhere."""
 
+import gc
 import os
 import signal
 import sys
@@ -133,6 +134,9 @@ class Loader(Generic[BatchType]):
     def _from_workers(self, wanted: range) -> Iterator[BatchType]:
         # Tokenizers prints a warning when a process that used its threads is forked, unless told.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        # Garbage with threads of its own (a decoded clip's scaler) must not be left to the workers:
+        # they have no such threads, and would wait for them for ever.
+        gc.collect()
         results = iter(
             DataLoader(
                 self._steps,

@@ -299,10 +299,10 @@ class _Decoding:
 def _upright(frame: Any) -> Image.Image:
     turn = _turn(frame)
     if any(part.is_alpha for part in frame.format.components):
-        drawn = Image.fromarray(frame.to_ndarray(format="rgba"))
+        drawn = Image.fromarray(frame.reformat(format="rgba", threads=1).to_ndarray())
         drawn = Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert("RGB")
     else:
-        drawn = Image.fromarray(frame.to_ndarray(format="rgb24"))
+        drawn = Image.fromarray(frame.reformat(format="rgb24", threads=1).to_ndarray())
     return drawn if turn is None else drawn.transpose(turn)
 
 

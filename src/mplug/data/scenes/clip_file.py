@@ -39,7 +39,7 @@ def write_clip(path: Path, frames: Pixels, *, rate: int = RATE) -> None:
             for number, image in enumerate(frames):
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
                 # Left to the encoder, this conversion gives other bytes now and then.
-                frame = frame.reformat(format=stream.pix_fmt)
+                frame = frame.reformat(format=stream.pix_fmt, threads=1)
                 frame.pts, frame.time_base = number, Fraction(1, rate)
                 file.mux(stream.encode(frame))
             file.mux(stream.encode())
