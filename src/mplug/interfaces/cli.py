@@ -2,10 +2,11 @@
 
 import io
 import json
+import os
 import sys
 import warnings
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -98,7 +99,21 @@ def main() -> None:
         app(prog_name="mplug")
     except MPlugError as error:
         _report(error)
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
+    except SystemExit as end:  # how typer ends every command
+        _leave(end.code)
+
+
+def _leave(code: str | int | None) -> NoReturn:
+    """End this process; one of several skips the interpreter's own tidying up.
+
+    A thread of the process group that wakes during it ends a finished run with an abort.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not isinstance(code, str):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+    sys.exit(code)
 
 
 def _report(error: MPlugError) -> None:

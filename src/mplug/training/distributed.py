@@ -179,7 +179,8 @@ def choose_device(word: str, *, local_rank: int = 0) -> torch.device:
 def processes(device: str = "cpu", *, timeout_seconds: float = 600.0) -> Iterator[Processes]:
     """Join the processes that `torchrun` or `launch` started, or be the only one.
 
-    A collective that waits longer than `timeout_seconds` for another process fails.
+    A collective that waits longer than `timeout_seconds` for another process fails. The group is
+    left standing, for the process to end with: taking it apart was seen to hang and to abort.
 
     Raises:
         ConfigError: the device does not exist.
@@ -208,8 +209,6 @@ def processes(device: str = "cpu", *, timeout_seconds: float = 600.0) -> Iterato
         if not _says_lost(error):
             raise
         _call_roll(PrefixStore("roll", store), rank=rank, world=world, error=error)
-    finally:
-        dist.destroy_process_group()
 
 
 def _says_lost(error: RuntimeError) -> bool:
