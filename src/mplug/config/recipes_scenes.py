@@ -28,8 +28,8 @@ def demo_pretrain() -> RunConfig:
         model=sizes.tiny(),
         data=DataConfig(scenes=ScenesConfig(), vocab_size=1000, max_words=16, augment="none"),
         objectives=ObjectivesConfig(
-            itm=Term(every=2, start=200),
-            mlm=Term(every=2, offset=1, start=100),
+            itm=Term(every=4, start=200),
+            mlm=Term(every=4, offset=2, start=100),
             tags=Term(),
             queue_size=0,
             momentum=0.97,

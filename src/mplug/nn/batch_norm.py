@@ -64,28 +64,41 @@ class _Synchronised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Any:
-        own = maps.new_tensor([maps.numel() / maps.shape[1]])
-        sums = _everyone(torch.cat([maps.sum((0, 2, 3)), own]))
-        places = sums[-1]
-        mean = sums[:-1] / places
-        centred = maps - mean[:, None, None]
-        variance = _everyone(centred.square().sum((0, 2, 3))) / places
-        scale = (variance + eps).rsqrt()
-        normalised = centred * scale[:, None, None]
-        ctx.save_for_backward(normalised, weight, scale)
+        mean, variance, places = _moments(maps)
+        ctx.save_for_backward(maps, weight, mean, (variance + eps).rsqrt())
         ctx.places = places
         ctx.mark_non_differentiable(mean, variance, places)
-        return normalised * weight[:, None, None] + bias[:, None, None], mean, variance, places
+        normalised = F.batch_norm(maps, mean, variance, weight, bias, training=False, eps=eps)
+        return normalised, mean, variance, places
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        normalised, weight, scale = ctx.saved_tensors
-        gradient = gradients[0]
+        maps, weight, mean, scale = ctx.saved_tensors
+        gradient, centred = gradients[0], maps - mean[:, None, None]
         bias_gradient = gradient.sum((0, 2, 3))
-        weight_gradient = (gradient * normalised).sum((0, 2, 3))
-        sums = _everyone(torch.stack([bias_gradient, weight_gradient])) / ctx.places
-        inner = gradient - sums[0][:, None, None] - normalised * sums[1][:, None, None]
+        weight_gradient = (gradient * centred).sum((0, 2, 3)) * scale
+        shift, slope = _everyone(torch.stack([bias_gradient, weight_gradient])) / ctx.places
+        inner = torch.addcmul(
+            gradient - shift[:, None, None], centred, (slope * scale)[:, None, None], value=-1
+        )
         return inner * (weight * scale)[:, None, None], weight_gradient, bias_gradient, None
+
+
+def _moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance of each channel over all processes, and the places counted; one message.
+
+    Each process centres on its own mean, so that nothing cancels; only the few means are combined
+    by their squares, in double precision.
+    """
+    places = maps.numel() / maps.shape[1]
+    own = maps.sum((0, 2, 3)) / places
+    spread = torch.linalg.vector_norm(maps - own[:, None, None], dim=(0, 2, 3)).double().square()
+    own = own.double()
+    count = torch.full_like(own, places)
+    sums = _everyone(torch.stack([count, count * own, spread + count * own.square()]))
+    mean = sums[1] / sums[0]
+    variance = (sums[2] / sums[0] - mean.square()).clamp(min=0)
+    return mean.to(maps.dtype), variance.to(maps.dtype), sums[0, 0].to(maps.dtype)
 
 
 def _everyone(tensor: Tensor) -> Tensor:

@@ -155,6 +155,8 @@ class PairObjectives(nn.Module):
         ids, mask = self.words.without_end(batch.ids, batch.mask)
         if image is None:
             image = model.encode_image(batch.pixels)
+        if not _sight_learns(model):  # then the teacher's would be the same again
+            return Encoded(image, image.detach(), ids, mask)
         with torch.no_grad():
             teacher_image = self.teacher.encode_image(batch.pixels)
         return Encoded(image, teacher_image, ids, mask)
@@ -360,3 +362,8 @@ class PairObjectives(nn.Module):
         """How hard ITM's negatives are: any at first, where a run asks for that."""
         ramp = self.objectives.hard_negatives_ramp_steps
         return min(1.0, (step - self.objectives.itm.start) / ramp) if ramp else 1.0
+
+
+def _sight_learns(model: MPlug) -> bool:
+    sight = (model.vision, model.visual_projection)
+    return any(parameter.requires_grad for part in sight for parameter in part.parameters())
