@@ -21,6 +21,7 @@ from mplug.models.heads import (
     MaxPooling,
     VisualProjection,
 )
+from mplug.models.initial import NEW_WEIGHT_STD, initialise, spread
 from mplug.models.text import TextEncoder
 from mplug.models.vision import VisionTransformer
 from mplug.nn.fusion import FusionLayer, skip_connected
@@ -33,11 +34,9 @@ Ids = Int[Tensor, "batch words"]
 TextMask = Bool[Tensor, "batch words"]
 
 VISUAL_PROJECTION_EPS = 1e-12  # the released model's, whatever the vision encoder's own is
-NEW_WEIGHT_STD = 0.02  # BERT's; convolutions keep PyTorch's
 # A convolution stem's features are near 1: beside them positions of 0.02 stay unheard, and a model
 # that knows what is in a picture does not know where.
 CONVOLVED_POSITION_STD = 0.3
-BERT_WIDTH = 768  # what that value is for: see `_spread`
 
 
 class MPlug(nn.Module):
@@ -95,17 +94,17 @@ class MPlug(nn.Module):
 
     def _new_head(self, dim: int, *, classes: int) -> ClassHead:
         """With BERT's weights, where this model is."""
-        return ClassHead(dim, classes=classes).apply(_initialise).to(self.temperature)
+        return ClassHead(dim, classes=classes).apply(initialise).to(self.temperature)
 
     def _draw_weights(self) -> None:
         """New weights from torch's current seed."""
         text, vision = self.config.text, self.config.vision
-        self.apply(_initialise)
+        self.apply(initialise)
         for part in (self.text_encoder, self.fusion, self.decoder):
-            part.apply(partial(_spread, width=text.hidden_size))
+            part.apply(partial(spread, width=text.hidden_size))
         nn.init.normal_(self.vision.class_embedding, std=NEW_WEIGHT_STD)
-        spread = CONVOLVED_POSITION_STD if vision.stem == "convolution" else NEW_WEIGHT_STD
-        nn.init.normal_(self.vision.positions, std=spread)
+        position_std = CONVOLVED_POSITION_STD if vision.stem == "convolution" else NEW_WEIGHT_STD
+        nn.init.normal_(self.vision.positions, std=position_std)
 
     def encode_image(self, pixels: Float[Tensor, "batch 3 height width"]) -> Image:
         """The class token and the patches, at the text's width."""
@@ -213,22 +212,3 @@ class MPlug(nn.Module):
         """Logits of the word after each of `ids`."""
         logits: Tensor = self.decoder(ids, mask, memory, memory_mask)
         return logits
-
-
-def _spread(module: nn.Module, *, width: int) -> None:
-    """Keep the first attention scores of a narrow model as uneven as BERT's.
-
-    With BERT's weights at a sixth of its width all scores are nearly equal: every word then reads
-    the mean of the image, and attention takes long to learn where to look.
-    """
-    if isinstance(module, nn.Linear) and width < BERT_WIDTH:
-        with torch.no_grad():
-            module.weight.mul_((BERT_WIDTH / width) ** 0.5)
-
-
-def _initialise(module: nn.Module) -> None:
-    """BERT's initial weights for linear layers and embeddings."""
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=NEW_WEIGHT_STD)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mplug.models.mplug import NEW_WEIGHT_STD
+from mplug.models.initial import NEW_WEIGHT_STD
 from mplug.objectives import tags
 from mplug.training.distributed import Processes
 
