@@ -9,6 +9,7 @@ from PIL import Image
 from mplug.data.scenes.world import Pixels, drawing
 
 VISIBLE = 16  # alpha, of 255: a box ends where a drawing is fainter than this
+SEEN = [255 * (alpha >= VISIBLE) for alpha in range(256)]
 OPAQUE = 200
 AGREE = 0.6  # share of a drawing's opaque pixels that makes a colour its colour
 LEVELS = np.linspace(0, 1, 256)
@@ -59,11 +60,8 @@ def _make_shape(artist: str, name: str, side: int, degrees: int) -> Pixels:
 
 
 def _visible_box(image: Image.Image) -> tuple[int, int, int, int]:
-    seen = np.asarray(image)[..., 3] >= VISIBLE
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if not len(rows):
-        return (0, 0, *image.size)
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    seen = image.getchannel("A").point(SEEN)
+    return seen.getbbox() or (0, 0, *image.size)
 
 
 def recolour(paint: Pixels, random: np.random.Generator) -> Pixels:
