@@ -104,19 +104,7 @@ class TaskBatch:
 
 def collate_tasks(examples: Sequence[TaskExample], *, pad_id: int = 0) -> TaskBatch:
     """Number all pictures in order, and pad each task's texts."""
-    names = dict.fromkeys(name for example in examples for name in example.items)
     starts = np.cumsum([0, *(len(example.images) for example in examples)])
-    items = {
-        name: _stack(
-            [
-                (item, int(start))
-                for example, start in zip(examples, starts, strict=False)
-                for item in example.items.get(name, ())
-            ],
-            pad_id=pad_id,
-        )
-        for name in names
-    }
     pairs = [pair for example in examples for pair in example.pairs]
     pair_rows = [
         int(start) + place
@@ -125,11 +113,32 @@ def collate_tasks(examples: Sequence[TaskExample], *, pad_id: int = 0) -> TaskBa
     ]
     return TaskBatch(
         pixels=torch.from_numpy(np.stack([one for each in examples for one in each.images])),
-        items=items,
+        items=collate_items(
+            [(len(example.images), example.items) for example in examples], pad_id=pad_id
+        ),
         pairs=collate(pairs, pad_id=pad_id) if pairs else None,
         pair_rows=torch.tensor(pair_rows, dtype=torch.int64),
         skipped=tuple(skip for example in examples for skip in example.skipped),
     )
+
+
+def collate_items(
+    examples: Sequence[tuple[int, Mapping[str, tuple[Item, ...]]]], *, pad_id: int = 0
+) -> dict[str, ItemBatch]:
+    """The items by task, of examples that each have a number of pictures, numbered in order."""
+    names = dict.fromkeys(name for _, items in examples for name in items)
+    starts = np.cumsum([0, *(pictures for pictures, _ in examples)])
+    return {
+        name: _stack(
+            [
+                (item, int(start))
+                for (_, items), start in zip(examples, starts, strict=False)
+                for item in items.get(name, ())
+            ],
+            pad_id=pad_id,
+        )
+        for name in names
+    }
 
 
 def _stack(items: Sequence[tuple[Item, int]], *, pad_id: int) -> ItemBatch:

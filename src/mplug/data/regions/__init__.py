@@ -1,0 +1,1 @@
+"""Pictures as regions: features of boxes, read from files or made of scenes, and their batches."""
