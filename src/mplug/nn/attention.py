@@ -26,18 +26,31 @@ class KeyValues(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention with separate query, key, value and output projections."""
+    """Scaled dot-product attention with separate query, key, value and output projections.
 
-    def __init__(self, dim: int, *, num_heads: int, dropout: float = 0.0) -> None:
+    `memory_dim` is the width of what is read, where it is another; `heads_dim` that of all heads
+    together.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        dropout: float = 0.0,
+        memory_dim: int | None = None,
+        heads_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
-        self.output = nn.Linear(dim, dim)
+        memory_dim, heads_dim = memory_dim or dim, heads_dim or dim
+        self.query = nn.Linear(dim, heads_dim)
+        self.key = nn.Linear(memory_dim, heads_dim)
+        self.value = nn.Linear(memory_dim, heads_dim)
+        self.output = nn.Linear(heads_dim, dim)
 
-    def project(self, memory: Float[Tensor, "batch keys dim"]) -> KeyValues:
+    def project(self, memory: Float[Tensor, "batch keys memory_dim"]) -> KeyValues:
         """Keys and values of `memory`."""
         return KeyValues(self._split(self.key(memory)), self._split(self.value(memory)))
 
@@ -52,9 +65,9 @@ class Attention(nn.Module):
         `x` may hold several consecutive rows for each row of `memory` (the beams of one image):
         they then share its keys and values, which are never copied.
         """
-        rows, queries, dim = x.shape
+        rows, queries, _ = x.shape
         batch = memory.keys.shape[0]
-        query = self._split(self.query(x).reshape(batch, -1, dim))
+        query = self._split(self.query(x).reshape(batch, rows // batch * queries, -1))
         heads_mask = None
         if mask is not None:
             shared = mask.expand(batch, queries, -1).repeat(1, rows // batch, 1)
@@ -66,14 +79,14 @@ class Attention(nn.Module):
             attn_mask=heads_mask,
             dropout_p=self.dropout if self.training else 0.0,
         )
-        merged = attended.transpose(1, 2).reshape(rows, queries, dim)
+        merged = attended.transpose(1, 2).reshape(rows, queries, -1)
         output: Tensor = self.output(merged)
         return output
 
     def forward(
         self,
         x: Float[Tensor, "batch queries dim"],
-        memory: Float[Tensor, "batch keys dim"],
+        memory: Float[Tensor, "batch keys memory_dim"],
         mask: Bool[Tensor, "batch #queries keys"] | None = None,
     ) -> Float[Tensor, "batch queries dim"]:
         """Queries from `x` over `memory`; with `memory` = `x` this is self-attention."""

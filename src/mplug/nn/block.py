@@ -62,17 +62,28 @@ class SelfAttentionSublayer(nn.Module):
 
 
 class CrossAttentionSublayer(nn.Module):
-    """Post-norm attention to another sequence."""
+    """Post-norm attention to another sequence, which may be of another width (`memory_dim`)."""
 
-    def __init__(self, dim: int, *, num_heads: int, eps: float, dropout: float) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        eps: float,
+        dropout: float,
+        memory_dim: int | None = None,
+        heads_dim: int | None = None,
+    ) -> None:
         super().__init__()
-        self.attention = Attention(dim, num_heads=num_heads, dropout=dropout)
+        self.attention = Attention(
+            dim, num_heads=num_heads, dropout=dropout, memory_dim=memory_dim, heads_dim=heads_dim
+        )
         self.add = PostNorm(dim, eps=eps, dropout=dropout)
 
     def forward(
         self,
         x: States,
-        memory: Float[Tensor, "batch keys dim"],
+        memory: Float[Tensor, "batch keys memory_dim"],
         mask: Bool[Tensor, "batch #words keys"] | None,
     ) -> States:
         """`x` after reading `memory`."""
