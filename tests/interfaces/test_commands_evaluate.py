@@ -76,6 +76,25 @@ def test_by_default_it_shows_the_artists_trained_on_and_the_unseen_one(
     assert "An artist it never saw (4 scenes)" in out
 
 
+def test_a_run_gains_nothing_over_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(run, against=run, scenes=4, remembered=9, as_json=True)
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert {each["metric"] for each in result["differences"]} >= {"cider_d", "object_f1"}
+    for each in result["differences"]:
+        assert each["value"] == each["other"]
+        assert each["low"] == each["high"] == 0
+    evaluate(run, against=run, scenes=4, split=["unseen_artist"], remembered=9)
+    assert f"(4 scenes), against {run}" in capsys.readouterr().out
+
+
+def test_runs_on_different_scenes_are_not_compared(run: Path, tmp_path: Path) -> None:
+    save_scenes_run(tmp_path)
+    config = load_config(tmp_path / "config.json", ["data.scenes.seed=1"])
+    (tmp_path / "config.json").write_text(dump_json(config), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"data\.scenes is not the same"):
+        evaluate(run, against=tmp_path)
+
+
 def test_an_unknown_split_is_answered_with_those_there_are(run: Path) -> None:
     with pytest.raises(ConfigError, match="--split test: .*unseen_artist"):
         evaluate(run, split=["test"])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mplug.metrics.bootstrap import interval, mean_parts, micro_f1, ratio
+from mplug.metrics.bootstrap import difference, interval, mean_parts, micro_f1, ratio
 from mplug.metrics.objects import object_counts, object_f1
 
 
@@ -65,3 +65,18 @@ def test_wrong_input_is_named() -> None:
         interval([[0.0, 1.0], [math.nan, 1.0]])
     with pytest.raises(ValueError, match="3 values but scenes for 2"):
         mean_parts([1, 2, 3], scene_of=[0, 1])
+
+
+def test_a_difference_is_drawn_scene_by_scene() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(400)  # what both find hard is drawn for both
+    parts, other = mean_parts(hard + 0.01), mean_parts(hard)
+    low, high = difference(parts, other)
+    assert low == pytest.approx(0.01)
+    assert high == pytest.approx(0.01)
+    assert difference(other, parts).high == pytest.approx(-0.01)
+
+
+def test_a_difference_needs_the_same_scenes() -> None:
+    with pytest.raises(ValueError, match="same scenes"):
+        difference(mean_parts([1.0, 0.0]), mean_parts([1.0]))

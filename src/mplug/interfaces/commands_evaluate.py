@@ -60,6 +60,9 @@ Out = Annotated[Path | None, typer.Option(help="Write here what the model says."
 Form = Annotated[
     str | None, typer.Option("--format", help="Of that file [the official one, or lines].")
 ]
+Against = Annotated[
+    Path | None, typer.Option(help="Another run: what the first gains over it, scene by scene.")
+]
 Where = Annotated[Device, typer.Option(help="Where to compute.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -75,6 +78,7 @@ def evaluate(
     objects: Objects = None,
     rerank: Rerank = None,
     remembered: Remembered = 20_000,
+    against: Against = None,
     answers: Answers = None,
     prompt: Prompt = None,
     frames: Frames = 8,
@@ -88,7 +92,8 @@ def evaluate(
     On scenes: retrieval, captions, and all that the run was fine-tuned for. Choose between runs on
     --split validation_artist; the other two are for the result. On records: one task, every record
     once, beside the paper's figures where it has any. Every figure has a 95% interval and stands
-    beside what learns or sees nothing.
+    beside what learns or sees nothing; with --against, beside another run's and the 95% interval of
+    their difference.
 
     Exit code: 0 measured, 2 a wrong option or a run that knows no scenes, 3 records that cannot be
     used, 4 no usable model.
@@ -96,9 +101,10 @@ def evaluate(
     if task is None:
         _refuse(_records_only(answers, prompt, out, form), "records: TASK data=FILE")
         sets = (scenes, tuple(objects or ()), rerank or 0, remembered)
-        _on_scenes(run, split, tasks, sets, device=device, as_json=as_json)
+        _on_scenes(run, against, split, tasks, sets, device=device, as_json=as_json)
         return
-    _refuse({"--split": split, "--tasks": tasks, "--objects": objects}, "held-out scenes")
+    scenes_only = {"--split": split, "--tasks": tasks, "--objects": objects, "--against": against}
+    _refuse(scenes_only, "held-out scenes")
     how = (answers, prompt, frames)
     request = _request(task, words or [], how, rerank=rerank, out=out, form=form)
     _on_records(run, request, device=device, as_json=as_json)
@@ -125,6 +131,7 @@ def _known(option: str, asked: Sequence[str], names: tuple[Name, ...]) -> list[N
 
 def _on_scenes(
     run: Path,
+    against: Path | None,
     split: list[str] | None,
     tasks: str | None,
     sets: tuple[int, tuple[int, ...], int, int],
@@ -134,21 +141,30 @@ def _on_scenes(
 ) -> None:
     splits = _known("--split", split or ["training_artists", "unseen_artist"], SPLITS)
     chosen = _known("--tasks", [] if tasks is None else tasks.split(","), TASKS)
-    require_model(run)
+    for each in (run, against):
+        if each is not None:
+            require_model(each)
     # With --json, standard output holds the result alone; progress goes to standard error.
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
-        from mplug.interfaces.evaluate_scenes import Galleries, evaluate_scenes
+        from mplug.interfaces.demo.table import difference_lines, table_lines
+        from mplug.interfaces.evaluate_scenes import (
+            Galleries,
+            compare_on_scenes,
+            evaluate_scenes,
+        )
 
         galleries = Galleries(splits, *sets)
-        found = evaluate_scenes(run, galleries=galleries, tasks=chosen, device=device)
-    scores = [asdict(score) for score in found]
-    if as_json:
-        print(json.dumps({"run": str(run), "scores": scores}))
-        return
-
-    from mplug.interfaces.demo.table import table_lines
-
-    print("\n".join(table_lines(scores)))
+        if against is None:
+            scored = evaluate_scenes(run, galleries=galleries, tasks=chosen, device=device)
+            found = {"scores": [asdict(score) for score in scored]}
+            lines = table_lines(found["scores"])
+        else:
+            compared = compare_on_scenes(
+                run, against, galleries=galleries, tasks=chosen, device=device
+            )
+            found = {"against": str(against), "differences": [asdict(each) for each in compared]}
+            lines = difference_lines(found["differences"], other=str(against))
+    print(json.dumps({"run": str(run), **found}) if as_json else "\n".join(lines))
 
 
 def _request(

@@ -11,7 +11,8 @@ from mplug.interfaces.api import Model, load
 from mplug.interfaces.locate import run_config
 from mplug.interfaces.measure import measure, measure_tasks, score_of
 from mplug.interfaces.report.content import Score
-from mplug.tasks.evaluation import Gallery, SplitName
+from mplug.metrics import bootstrap
+from mplug.tasks.evaluation import Figure, Gallery, SplitName
 from mplug.tasks.scene_evaluation import TASKS
 
 TOGETHER = ("retrieval", "caption")  # measured on one gallery, in one go
@@ -37,15 +38,66 @@ def evaluate_scenes(
         ConfigError: the run knows no scenes, or the scenes cannot be made.
         CheckpointError: the model cannot do one of `tasks`.
     """
-    config = _config(run)
-    world = _world(config, run)
-    model = load(run, device=device)
+    world = _world(_config(run), run)
+    found = _figures(run, world, galleries=galleries, tasks=tasks, device=device)
+    return [score_of(figure, split=split) for split, figure in found]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of two models on the same scenes, and the 95% interval of its difference."""
+
+    task: str
+    split: str
+    metric: str
+    value: float
+    other: float
+    low: float  # of value - other
+    high: float
+    n: int
+
+
+def compare_on_scenes(
+    run: Path, other: Path, *, galleries: Galleries, tasks: Sequence[str], device: str
+) -> list[Difference]:
+    """Every figure of `run` beside that of `other`, both asked the same of the same scenes.
+
+    Figures of what a model chose to say (relations) are left out: they are of different captions.
+
+    Raises:
+        ConfigError: a run knows no scenes, the two know different ones, or they cannot be made.
+        CheckpointError: one of the models cannot do one of `tasks`.
+    """
+    world = _world(_config(run), run)
+    if _world(_config(other), other) != world:
+        raise ConfigError(f"{run} and {other} know different scenes: data.scenes is not the same")
+    mine = _figures(run, world, galleries=galleries, tasks=tasks, device=device)
+    theirs = {
+        (split, figure.task, figure.metric): figure
+        for split, figure in _figures(other, world, galleries=galleries, tasks=tasks, device=device)
+    }
+    found = []
+    for split, figure in mine:
+        before = theirs.get((split, figure.task, figure.metric))
+        if before is None or before.parts.shape != figure.parts.shape:
+            continue
+        bounds = bootstrap.difference(figure.parts, before.parts, statistic=figure.statistic)
+        values = (figure.value, before.value, bounds.low, bounds.high)
+        found.append(Difference(figure.task, split, figure.metric, *values, figure.n))
+    return found
+
+
+def _figures(
+    run: Path, world: ScenesConfig, *, galleries: Galleries, tasks: Sequence[str], device: str
+) -> list[tuple[str, Figure]]:
+    """Split by split."""
+    config, model = _config(run), load(run, device=device)
     chosen = _chosen(model, tasks)
     found = [
         *_together(model, config, world, galleries=galleries, tasks=chosen, device=device),
         *_asked(model, config, world, galleries=galleries, tasks=chosen, device=device),
     ]
-    return [score for split in galleries.splits for score in found if score.split == split]
+    return [each for split in galleries.splits for each in found if each[0] == split]
 
 
 def _config(run: Path) -> RunConfig:
@@ -83,7 +135,7 @@ def _together(
     galleries: Galleries,
     tasks: Iterable[str],
     device: str,
-) -> Iterator[Score]:
+) -> Iterator[tuple[str, Figure]]:
     """Retrieval and captions, with what is beside them: relations, matching."""
     if not set(TOGETHER) & set(tasks):
         return
@@ -108,7 +160,7 @@ def _together(
     )
     for gallery, evaluation in zip(shown, evaluations, strict=True):
         for figure in (*evaluation.figures, *evaluation.extras):
-            yield score_of(figure, split=gallery.split)
+            yield gallery.split, figure
 
 
 def _asked(
@@ -119,7 +171,7 @@ def _asked(
     galleries: Galleries,
     tasks: Iterable[str],
     device: str,
-) -> Iterator[Score]:
+) -> Iterator[tuple[str, Figure]]:
     """Answers, boxes and classes."""
     asked = [task for task in TASKS if task in tasks]
     if not asked:
@@ -136,4 +188,4 @@ def _asked(
         device=device,
     ):
         for figure in (*evaluation.figures, *evaluation.extras):
-            yield score_of(figure, split=evaluation.asked.split)
+            yield evaluation.asked.split, figure

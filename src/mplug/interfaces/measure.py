@@ -132,7 +132,17 @@ def worst_asks(
 
 def score_of(figure: Figure, *, split: str) -> Score:
     """A figure as reports and summaries hold it."""
-    return Score(split=split, **vars(figure))
+    return Score(
+        split=split,
+        task=figure.task,
+        metric=figure.metric,
+        value=figure.value,
+        low=figure.low,
+        high=figure.high,
+        n=figure.n,
+        baselines=figure.baselines,
+        signature=figure.signature,
+    )
 
 
 def _show_split(show: Phases, split: str, phase: str, done: int, total: int) -> None:

@@ -79,6 +79,31 @@ def interval(
     return Interval(float(low), float(high))
 
 
+def difference(
+    parts: npt.ArrayLike,
+    other: npt.ArrayLike,
+    *,
+    statistic: Callable[[Floats], Floats] = ratio,
+    seed: int = 0,
+) -> Interval:
+    """The central 95% of one statistic minus another of the same scenes, drawn together.
+
+    Row i of both [scenes, columns] is of scene i: what both find hard cancels out.
+
+    Raises:
+        ValueError: the scenes are not as many, or `interval` cannot be had.
+    """
+    first, second = np.asarray(parts, np.float64), np.asarray(other, np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"parts of {first.shape} and of {second.shape} are not of the same scenes")
+    columns = first.shape[1]
+
+    def minus(sums: Floats) -> Floats:
+        return statistic(sums[:, :columns]) - statistic(sums[:, columns:])
+
+    return interval(np.concatenate([first, second], axis=1), statistic=minus, seed=seed)
+
+
 def _resampled_sums(columns: Floats, resamples: int, random: np.random.Generator) -> Floats:
     scenes = len(columns)
     chances = np.full(scenes, 1.0 / scenes)

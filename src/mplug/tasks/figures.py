@@ -1,7 +1,7 @@
 """A figure as evaluations give it: with its interval, and what is had without seeing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure with its interval, what it is compared with, and how it was computed."""
+    """One figure with its interval, what it is compared with, and how it was computed.
+
+    It is `statistic` of the sums of `parts` [scenes, columns], so that two models' figures on the
+    same scenes can be compared scene by scene.
+    """
 
     task: str
     metric: str
@@ -24,6 +28,8 @@ class Figure:
     n: int
     baselines: Mapping[str, float]
     signature: str
+    parts: Floats = field(repr=False, compare=False)
+    statistic: Callable[[Floats], Floats] = field(repr=False, compare=False)
 
 
 def figure_of(
@@ -51,6 +57,8 @@ def figure_of(
         n=len(parts),
         baselines=dict(baselines),
         signature=str(signature),
+        parts=parts,
+        statistic=statistic,
     )
 
 

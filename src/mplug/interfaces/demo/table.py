@@ -7,6 +7,27 @@ from mplug.interfaces.report.content import SCALES
 from mplug.interfaces.report.wording import figure, metric_title, spelled
 
 
+def difference_lines(differences: Sequence[dict[str, Any]], *, other: str) -> Iterator[str]:
+    """What one run gains over another on the same scenes, grouped by whose drawings they show."""
+    for split in dict.fromkeys(each["split"] for each in differences):
+        members = [each for each in differences if each["split"] == split]
+        yield f"{spelled(split)} ({members[0]['n']:,} scenes), against {other}"
+        for each in members:
+            scale = SCALES.get(each["metric"], 1.0)
+            value, before = (figure(each[name], scale=scale) for name in ("value", "other"))
+            gain, low, high = (
+                signed(figure(bound, scale=scale), bound)
+                for bound in (each["value"] - each["other"], each["low"], each["high"])
+            )
+            yield f"  {value:>6}  {metric_title(each['metric'])}"
+            yield f"          against {before}: {gain}  [{low} to {high}]"
+
+
+def signed(text: str, number: float) -> str:
+    """A figure that shows which way it points."""
+    return text if number < 0 else f"+{text}"
+
+
 def table_lines(scores: Sequence[dict[str, Any]], *, unit: str = "scenes") -> Iterator[str]:
     """The scores of summary.json, grouped by whose drawings they are measured on.
 
