@@ -22,6 +22,7 @@ def small_config(
     *,
     connected_at: tuple[int, ...] = (1,),
     image_update: str = "replace",
+    scheme: str = "skip",
     vision_dim: int = 14,
     skills: tuple[Skill, ...] = (),
 ) -> MPlugConfig:
@@ -44,7 +45,12 @@ def small_config(
             dropout=0.5,
         ),
         fusion=FusionConfig.model_validate(
-            {"num_layers": 4, "connected_at": connected_at, "image_update": image_update}
+            {
+                "scheme": scheme,
+                "num_layers": 4,
+                "connected_at": connected_at,
+                "image_update": image_update,
+            }
         ),
         decoder=DecoderConfig(num_layers=3),
         embed_dim=7,

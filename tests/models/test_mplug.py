@@ -14,9 +14,11 @@ from tests.models.small import (
 )
 
 
-@pytest.fixture(params=["replace", "add"])
+@pytest.fixture(params=["replace", "add", "connected", "co_attention", "asymmetric"])
 def model(request: pytest.FixtureRequest) -> MPlug:
-    return small_model(small_config(image_update=request.param))
+    if request.param in ("replace", "add"):
+        return small_model(small_config(image_update=request.param))
+    return small_model(small_config(scheme=request.param))
 
 
 def test_every_output_has_its_shape(model: MPlug) -> None:

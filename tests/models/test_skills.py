@@ -13,9 +13,9 @@ from tests.models.small import pixels, small_config, small_model, words
 CLASSIFYING: tuple[Skill, ...] = ("compare", "entail")
 
 
-@pytest.fixture
-def model() -> MPlug:
-    return small_model(small_config(skills=CLASSIFYING))
+@pytest.fixture(params=["skip", "connected", "co_attention", "asymmetric"])
+def model(request: pytest.FixtureRequest) -> MPlug:
+    return small_model(small_config(scheme=request.param, skills=CLASSIFYING))
 
 
 def read(model: MPlug, *lengths: int) -> tuple[Tensor, Tensor]:
@@ -55,8 +55,9 @@ def test_either_image_and_their_order_matter(model: MPlug) -> None:
         assert not torch.allclose(compare(model, *pair, 4), expected, atol=1e-4)
 
 
-def test_a_pair_of_the_same_image_is_first_read_like_the_image_alone() -> None:
-    plain = small_model(small_config(connected_at=()))
+@pytest.mark.parametrize("scheme", ["skip", "co_attention", "asymmetric"])
+def test_a_pair_of_the_same_image_is_first_read_like_the_image_alone(scheme: str) -> None:
+    plain = small_model(small_config(connected_at=(), scheme=scheme))
     model = with_skills(plain, ["compare"])
     image = model.encode_image(pixels(2))
     text, mask = read(model, 5, 3)
@@ -83,6 +84,20 @@ def test_every_fusion_network_can_learn_to_compare(
 def test_images_that_no_layer_could_tell_apart_are_refused() -> None:
     with pytest.raises(ValidationError, match="cannot tell the first image from the second"):
         small_config(connected_at=(0, 1, 2, 3), skills=("compare",))
+
+
+def test_layers_that_read_both_images_at_once_are_told_which_is_the_second() -> None:
+    plain = small_model(small_config(scheme="connected"))
+    model = with_skills(plain, ["compare"])
+    assert model.second_image is not None
+    assert [name for name, _ in model.second_image.named_parameters()] == ["mark"]
+    first, second = pixels(2), pixels(2, seed=5)
+    unmarked = compare(model, first, second, 5, 3)
+    assert_close(unmarked, compare(model, second, first, 5, 3))
+    with torch.no_grad():
+        model.second_image.mark.fill_(0.5)  # type: ignore[operator, union-attr]
+    marked = compare(model, first, second, 5, 3)
+    assert not torch.allclose(marked, compare(model, second, first, 5, 3), atol=1e-4)
 
 
 def test_only_the_second_images_attention_and_the_heads_are_new() -> None:

@@ -3,7 +3,15 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from mplug.nn.fusion import AsymmetricLayer, ConnectedLayer, ImageSkip, skip_connected
+from mplug.nn.co_attention import CoAttentionLayer
+from mplug.nn.fusion import (
+    UNIFORM,
+    AsymmetricLayer,
+    ConnectedLayer,
+    ImageSkip,
+    skip_connected,
+    uniform,
+)
 from tests.models.small import enliven
 
 SIZES = {"dim": 12, "num_heads": 3, "hidden_dim": 17, "eps": 1e-12, "dropout": 0.0}
@@ -114,3 +122,27 @@ def test_the_text_alone_is_the_text_of_the_whole_layer(
     text, _ = layer(words, patches, mask, seen)
     alone = layer.text_only(words, patches, mask, seen)  # type: ignore[operator]
     assert_close(alone, text)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "kind"),
+    [
+        ("connected", ConnectedLayer),
+        ("co_attention", CoAttentionLayer),
+        ("asymmetric", AsymmetricLayer),
+    ],
+)
+def test_other_schemes_are_one_kind_of_layer_throughout(scheme: str, kind: type) -> None:
+    layers = uniform(3, scheme=scheme, **SIZES)  # type: ignore[arg-type]
+    assert [type(layer) for layer in layers] == [kind] * 3
+    assert scheme in UNIFORM
+
+
+@pytest.mark.parametrize(("scheme", "places"), [("asymmetric", ()), ("connected", (0, 1, 2))])
+def test_skip_connected_holds_two_of_the_others(
+    scheme: str, places: tuple[int, ...], words: Tensor, patches: Tensor, mask: Tensor
+) -> None:
+    same = uniform(3, scheme=scheme, **SIZES)  # type: ignore[arg-type]
+    skip = skip_connected(3, connected_at=places, add_image=False, **SIZES)  # type: ignore[arg-type]
+    skip.load_state_dict(same.state_dict())
+    assert_close(fuse(skip, words, patches, mask, None), fuse(same, words, patches, mask, None))

@@ -68,8 +68,13 @@ class TextConfig(Frozen):
 
 
 class FusionConfig(Frozen):
-    """The cross-modal skip-connected network: where it connects, and what becomes of the image."""
+    """How text and image meet; of the skip-connected scheme also where, and the image's update.
 
+    The other schemes are one kind of layer throughout and leave `connected_at` and `image_update`
+    unread, so that one word makes one scheme of another.
+    """
+
+    scheme: Literal["skip", "connected", "co_attention", "asymmetric"] = "skip"
     num_layers: PositiveInt
     connected_at: tuple[int, ...]
     image_update: Literal["replace", "add"] = "replace"
@@ -102,8 +107,8 @@ class MPlugConfig(Frozen):
 
     @model_validator(mode="after")
     def _images_differ(self) -> Self:
-        layers = set(range(self.fusion.num_layers))
-        if "compare" in self.skills and layers == set(self.fusion.connected_at):
+        places = set(range(self.fusion.num_layers)) - set(self.fusion.connected_at)
+        if "compare" in self.skills and self.fusion.scheme == "skip" and not places:
             raise ValueError(
                 "comparing images needs a fusion layer that is not in connected_at: a connected "
                 "layer cannot tell the first image from the second"

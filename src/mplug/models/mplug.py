@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mplug.config.schema import MPlugConfig
 from mplug.models.decoder import TextDecoder
+from mplug.models.fusion import fusion_network
 from mplug.models.heads import (
     ClassHead,
     ClassPooling,
@@ -24,9 +25,9 @@ from mplug.models.heads import (
 from mplug.models.initial import NEW_WEIGHT_STD, initialise, spread
 from mplug.models.text import TextEncoder
 from mplug.models.vision import VisionTransformer
-from mplug.nn.fusion import FusionLayer, skip_connected
+from mplug.nn.fusion import FusionLayer
 from mplug.nn.masks import join
-from mplug.nn.pair_fusion import SecondImage
+from mplug.nn.pair_fusion import MarkedImage, SecondImage
 
 Image = Float[Tensor, "batch patches dim"]
 Text = Float[Tensor, "batch words dim"]
@@ -54,16 +55,7 @@ class MPlug(nn.Module):
                 config.vision.hidden_size, dim=dim, eps=VISUAL_PROJECTION_EPS, dropout=text.dropout
             )
         self.text_encoder = TextEncoder(text)
-        self.fusion = skip_connected(
-            config.fusion.num_layers,
-            connected_at=config.fusion.connected_at,
-            add_image=config.fusion.image_update == "add",
-            dim=dim,
-            num_heads=text.num_heads,
-            hidden_dim=text.intermediate_size,
-            eps=text.layer_norm_eps,
-            dropout=text.dropout,
-        )
+        self.fusion = fusion_network(config.fusion, text)
         self.decoder = TextDecoder(text, config.decoder)
 
         self.pool = MaxPooling() if config.image_pooling == "max" else ClassPooling()
@@ -74,7 +66,7 @@ class MPlug(nn.Module):
         self.mlm_head = LanguageModelHead(dim, vocab_size=text.vocab_size, eps=text.layer_norm_eps)
         self._draw_weights()
 
-        self.second_image: SecondImage | None = None
+        self.second_image: SecondImage | MarkedImage | None = None
         self.compare_head: ClassHead | None = None
         self.entail_head: ClassHead | None = None
         self.add_parts()
@@ -87,10 +79,16 @@ class MPlug(nn.Module):
         """
         dim = self.config.text.hidden_size
         if "compare" in self.config.skills and self.compare_head is None:
-            self.second_image = SecondImage(self.fusion)
+            self.second_image = self._new_second_image()
             self.compare_head = self._new_head(dim, classes=2)
         if "entail" in self.config.skills and self.entail_head is None:
             self.entail_head = self._new_head(dim, classes=3)
+
+    def _new_second_image(self) -> SecondImage | MarkedImage:
+        """An attention to it, or where all layers read both images at once, what marks it."""
+        if self.config.fusion.scheme != "connected":
+            return SecondImage(self.fusion)
+        return MarkedImage(self.config.text.hidden_size).to(self.temperature)
 
     def _new_head(self, dim: int, *, classes: int) -> ClassHead:
         """With BERT's weights, where this model is."""
@@ -123,7 +121,7 @@ class MPlug(nn.Module):
         text_mask: TextMask,
         image_mask: Bool[Tensor, "batch patches"] | None = None,
     ) -> tuple[Image, Text]:
-        """Image and text after the skip-connected network; [image; text] is a decoder's memory."""
+        """Image and text after the fusion network; [image; text] is a decoder's memory."""
         for layer in self.fusion:
             text, image = layer(text, image, text_mask, image_mask)
         return image, text

@@ -2,10 +2,10 @@
 
 The cross-modal skip-connected network of the mPLUG paper (section 3.2): cheap asymmetric layers,
 in which only the text is updated and the image skips through, and now and then a connected layer
-in which both read both.
+in which both read both. What it is compared with has one kind of layer throughout.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mplug.nn.block import CrossAttentionSublayer, FeedForwardSublayer, SelfAttentionSublayer
+from mplug.nn.co_attention import co_attention_layer
 from mplug.nn.masks import as_keys, join
 
 Text = Float[Tensor, "batch words dim"]
@@ -159,3 +160,29 @@ def skip_connected(
         return ImageSkip(connected) if add_image else connected
 
     return nn.ModuleList(layer(place) for place in range(num_layers))
+
+
+UNIFORM: dict[str, Callable[..., nn.Module]] = {
+    "connected": ConnectedLayer,
+    "co_attention": co_attention_layer,
+    "asymmetric": AsymmetricLayer,
+}
+"""The schemes that are one kind of layer, over and over."""
+
+
+def uniform(
+    num_layers: int,
+    *,
+    scheme: str,
+    dim: int,
+    num_heads: int,
+    hidden_dim: int,
+    eps: float,
+    dropout: float,
+) -> nn.ModuleList:
+    """Layers of one of the `UNIFORM` schemes."""
+    layer = UNIFORM[scheme]
+    return nn.ModuleList(
+        layer(dim, num_heads=num_heads, hidden_dim=hidden_dim, eps=eps, dropout=dropout)
+        for _ in range(num_layers)
+    )
