@@ -28,18 +28,18 @@ def demo_pretrain() -> RunConfig:
         model=sizes.tiny(),
         data=DataConfig(scenes=ScenesConfig(), vocab_size=1000, max_words=16, augment="none"),
         objectives=ObjectivesConfig(
-            itm=Term(every=4, start=200),
-            mlm=Term(every=4, offset=2, start=100),
+            itm=Term(every=2, start=300),
+            mlm=Term(every=2, offset=1, start=200),
             tags=Term(),
             queue_size=0,
             momentum=0.97,
             distillation_ramp_steps=500,
             hard_negatives_ramp_steps=500,
             mask_share=0.4,
-            empty_prefix_share=0.5,
+            empty_prefix_share=0.75,
         ),
         optim=OptimConfig(
-            steps=700,
+            steps=640,
             batch_size=64,
             lr=2e-3,
             warmup_steps=60,
@@ -47,7 +47,7 @@ def demo_pretrain() -> RunConfig:
             betas=(0.9, 0.98),
             final_lr_share=0.02,
         ),
-        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
+        train=TrainConfig(blind_every=100, evaluate_every=320, save_every=320),
     )
 
 
@@ -73,13 +73,13 @@ def demo_tasks() -> RunConfig:
                 momentum=0.97,
                 distillation_ramp_steps=0,
             ),
-            "optim.steps": 260,
+            "optim.steps": 220,
             "optim.batch_size": 48,
             "optim.lr": 1e-3,
             "optim.vision_lr": 0.0,
             "optim.warmup_steps": 30,
-            "train.evaluate_every": 260,
-            "train.save_every": 130,
+            "train.evaluate_every": 220,
+            "train.save_every": 110,
         },
     )
 

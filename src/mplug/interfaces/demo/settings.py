@@ -59,7 +59,7 @@ def demo_settings(
     gallery: int = 500,
     asked: int = 300,
     clips: int = 100,
-    remembered: int = 20_000,
+    remembered: int = 10_000,
 ) -> DemoSettings:
     """The demo's two recipes for the folder `run`, with `path=value` words for both or for one.
 
