@@ -18,6 +18,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         recipes_scenes.demo_tasks,
         recipes_scenes.scenes_200,
         recipes_scenes.scenes_200_tasks,
+        recipes_scenes.scenes_200_scst,
         recipes_records.tiny_pretrain,
         recipes_records.tiny_retrieval,
         recipes_records.tiny_caption,
