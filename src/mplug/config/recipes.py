@@ -6,7 +6,13 @@ Prose in these modules holds reasons; the numbers are the code's.
 
 from collections.abc import Callable
 
-from mplug.config import recipes_paper, recipes_paper_skills, recipes_records, recipes_scenes
+from mplug.config import (
+    recipes_fusion,
+    recipes_paper,
+    recipes_paper_skills,
+    recipes_records,
+    recipes_scenes,
+)
 from mplug.config.edit import did_you_mean
 from mplug.config.schema import RunConfig
 from mplug.errors import ConfigError
@@ -18,6 +24,9 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         recipes_scenes.demo_tasks,
         recipes_scenes.scenes_200,
         recipes_scenes.scenes_200_tasks,
+        recipes_fusion.fusion_encoders,
+        recipes_fusion.fusion_scenes,
+        recipes_fusion.fusion_scenes_tasks,
         recipes_scenes.scenes_200_scst,
         recipes_records.tiny_pretrain,
         recipes_records.tiny_retrieval,

@@ -1,0 +1,1 @@
+"""Experiments: tables of trainings, built cell by cell into a JSON file."""

@@ -1,0 +1,109 @@
+"""What an experiment has found so far, in a JSON file: a cell is one training and its scores.
+
+A cell is written when it is done, so an experiment that was stopped goes on where it was.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mplug.errors import ConfigError
+from mplug.training.run import flatten
+
+Cell = dict[str, Any]
+
+
+class Cells:
+    """The cells of one experiment with one set of settings, by name."""
+
+    def __init__(self, file: Path, *, experiment: str, settings: Mapping[str, Any]) -> None:
+        """Read what the file has; there may be none yet.
+
+        Raises:
+            ConfigError: the file is no such file, or its cells were made with other settings.
+        """
+        self.file = file
+        self.experiment = experiment
+        self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+        self._cells: dict[str, Cell] = {}
+        if file.exists():
+            self._read()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._cells
+
+    def __getitem__(self, name: str) -> Cell:
+        return self._cells[name]
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are done, in the order in which they were."""
+        return list(self._cells)
+
+    def add(self, name: str, cell: Cell) -> None:
+        """Keep a cell, on disk too; a crash meanwhile leaves the file as it was or as it will be.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._cells[name] = json.loads(json.dumps(cell))
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "experiment": self.experiment,
+            "settings": self.settings,
+            "cells": self._cells,
+        }
+        new = self.file.with_name(f"{self.file.name}.new")
+        with new.open("w", encoding="utf-8") as written:
+            written.write(json.dumps(content, indent=1) + "\n")
+            written.flush()
+            os.fsync(written.fileno())
+        os.replace(new, self.file)
+
+    def _read(self) -> None:
+        try:
+            content = json.loads(self.file.read_text(encoding="utf-8"))
+            found, settings, cells = (content[key] for key in ("experiment", "settings", "cells"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{self.file} holds no cells of an experiment ({error}): name another file"
+            ) from error
+        if found != self.experiment:
+            raise ConfigError(f"{self.file} holds the experiment {found!r}: name another file")
+        self._compare(settings)
+        self._cells = cells
+
+    def _compare(self, stored: Mapping[str, Any]) -> None:
+        there, now = flatten(stored), flatten(self.settings)
+        changed = [
+            f"{name}: {there.get(name, 'absent')!r} there, {now.get(name, 'absent')!r} now"
+            for name in sorted(there.keys() | now.keys())
+            if there.get(name, ...) != now.get(name, ...)
+        ]
+        if changed:
+            raise ConfigError(
+                f"{self.file} holds cells with other settings ({'; '.join(changed)}): ask for the "
+                "same again, or name another file"
+            )
+
+
+def fill(
+    cells: Cells,
+    names: Iterable[str],
+    measure: Callable[[str], Cell],
+    *,
+    most: int | None = None,
+) -> list[str]:
+    """Measure those of `names` that are not there yet, at most `most` of them; returns which."""
+    done: list[str] = []
+    for name in names:
+        if name in cells:
+            continue
+        if most is not None and len(done) >= most:
+            break
+        print(f"cell {name}", flush=True)
+        cells.add(name, measure(name))
+        done.append(name)
+    return done
