@@ -176,7 +176,7 @@ def test_even_a_loader_that_would_run_code_can_start_nothing(tmp_path: Path) -> 
         "import importlib.util, os, sys\n"
         f"spec = importlib.util.spec_from_file_location('child', {str(safe_pickle.CHILD)!r})\n"
         "child = importlib.util.module_from_spec(spec); spec.loader.exec_module(child)\n"
-        "child._hold_back()\n"
+        "child.hold_back()\n"
         f"path = {str(planted)!r}\n"
         "for call in (lambda: os.system('echo > ' + path), lambda: open(path, 'w')):\n"
         "    try: call()\n"

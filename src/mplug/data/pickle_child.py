@@ -239,7 +239,7 @@ def _read_tensors(file: BinaryIO) -> Any:
 _importing: list[str] = []  # modules of ours, during whose import the hook is silent
 
 
-def _hold_back() -> None:
+def hold_back() -> None:
     """From here on nothing is started, connected to or written."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -252,7 +252,8 @@ def _hold_back() -> None:
     sys.addaudithook(hook)
 
 
-def _limit(*, seconds: int, memory_bytes: int) -> None:
+def limit(*, seconds: int, memory_bytes: int, written_bytes: int = 0) -> None:
+    """From here on the system ends what takes more than this."""
     try:
         import resource
     except ImportError:  # Windows has none; the parent's limit of time stands
@@ -260,7 +261,7 @@ def _limit(*, seconds: int, memory_bytes: int) -> None:
     limits = (
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_DATA, memory_bytes),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, written_bytes),
         (resource.RLIMIT_CORE, 0),
     )
     for what, most in limits:
@@ -275,8 +276,8 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         with open(request["path"], "rb") as file:
-            _limit(seconds=request["seconds"], memory_bytes=request["memory_bytes"])
-            _hold_back()
+            limit(seconds=request["seconds"], memory_bytes=request["memory_bytes"])
+            hold_back()
             answer = {"value": plain(read(file, kind=request["kind"]), left=[request["values"]])}
     except Refused as refused:
         answer = {"problem": str(refused)}

@@ -1,6 +1,5 @@
 """Weights of the original mPLUG, read strictly: every key is used, or dropped for a reason."""
 
-import pickle
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +7,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mplug.config.schema import MPlugConfig
@@ -25,6 +22,7 @@ from mplug.weights.original_mplug import (
     online_key,
     unused_key,
 )
+from mplug.weights.reading import read_weights
 
 # Whole parts that a task's file may lack; they then start as a new model's do.
 OPTIONAL_PARTS = (
@@ -111,10 +109,10 @@ def read_original(source: str | Path | Mapping[str, Any]) -> State:
     """The tensors of a checkpoint, out of the `model` or `module` that may hold them.
 
     Raises:
-        CheckpointError: there is no such file, or it holds anything but tensors.
+        CheckpointError: there is no such file, or reading it could run code, or it holds none.
     """
     name = str(source) if isinstance(source, str | Path) else "the state dict"
-    held: Any = _read(Path(source)) if isinstance(source, str | Path) else source
+    held: Any = read_weights(source).tensors if isinstance(source, str | Path) else source
     for wrapper in WRAPPERS:
         if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
             held = held[wrapper]
@@ -146,22 +144,6 @@ def to_original(
         if held:
             result[theirs] = _joined(held, entries)
     return result
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: it holds more than tensors, and reading that could run a stranger's code. "
-            "Where you trust it, save its state dict as .safetensors and import that"
-        ) from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint that can be read: {error}") from error
 
 
 def _sort(
