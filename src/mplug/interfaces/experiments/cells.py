@@ -55,12 +55,7 @@ class Cells:
             "settings": self.settings,
             "cells": self._cells,
         }
-        new = self.file.with_name(f"{self.file.name}.new")
-        with new.open("w", encoding="utf-8") as written:
-            written.write(json.dumps(content, indent=1) + "\n")
-            written.flush()
-            os.fsync(written.fileno())
-        os.replace(new, self.file)
+        _write_whole(self.file, json.dumps(content, indent=1) + "\n")
 
     def _read(self) -> None:
         try:
@@ -95,8 +90,12 @@ def fill(
     measure: Callable[[str], Cell],
     *,
     most: int | None = None,
+    after: Callable[[], None] = lambda: None,
 ) -> list[str]:
-    """Measure those of `names` that are not there yet, at most `most` of them; returns which."""
+    """Measure those of `names` that are not there yet, at most `most` of them; returns which.
+
+    `after` is called when a cell is kept, and once at the end.
+    """
     done: list[str] = []
     for name in names:
         if name in cells:
@@ -106,4 +105,27 @@ def fill(
         print(f"cell {name}", flush=True)
         cells.add(name, measure(name))
         done.append(name)
+        after()
+    after()
     return done
+
+
+def write_page(base: Path, page: str, *, chart: str) -> None:
+    """The page and its picture beside the cells: `base` with .md and .svg behind it.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    base.parent.mkdir(parents=True, exist_ok=True)
+    shown = f"{page}\n![the figures above as bars]({base.name}.svg)\n"
+    _write_whole(base.with_suffix(".md"), shown)
+    _write_whole(base.with_suffix(".svg"), chart)
+
+
+def _write_whole(file: Path, text: str) -> None:
+    new = file.with_name(f"{file.name}.new")
+    with new.open("w", encoding="utf-8") as written:
+        written.write(text)
+        written.flush()
+        os.fsync(written.fileno())
+    os.replace(new, file)
