@@ -22,10 +22,10 @@ def regions(count: int, *, labels: bool = True) -> Regions:
 def test_pictures_are_padded_with_zeros_to_the_most_regions() -> None:
     batch = pad_regions([regions(2), regions(3), regions(1)])
     assert batch.features.shape == (3, 3, 5)
-    assert batch.geometry.shape == (3, 3, 7)
+    assert batch.boxes.shape == (3, 3, 4)
     assert batch.mask.tolist() == [[True, True, False], [True] * 3, [True, False, False]]
     assert not batch.features[~batch.mask].any()
-    assert not batch.geometry[~batch.mask].any()
+    assert not batch.boxes[~batch.mask].any()
     assert torch.equal(batch.features[2, 0], torch.ones(5))
     assert batch.soft_labels is not None
     assert batch.soft_labels.shape == (3, 3, 4)

@@ -24,7 +24,7 @@ class PaddedRegions:
     """The regions of several pictures; where `mask` is False there is none, and zeros."""
 
     features: Float[Tensor, "pictures regions features"]
-    geometry: Float[Tensor, "pictures regions 7"]  # x0, y0, x1, y1, width, height, area
+    boxes: Float[Tensor, "pictures regions 4"]  # x0, y0, x1, y1 in shares of the sides
     mask: Bool[Tensor, "pictures regions"]
     soft_labels: Float[Tensor, "pictures regions classes"] | None = None  # class 0: background
 
@@ -38,7 +38,7 @@ class PaddedRegions:
         return replace(
             self,
             features=self.features[rows],
-            geometry=self.geometry[rows],
+            boxes=self.boxes[rows],
             mask=self.mask[rows],
             soft_labels=labels,
         )
@@ -118,7 +118,7 @@ def pad_regions(pictures: Sequence[Regions]) -> PaddedRegions:
     counts = torch.tensor([len(regions) for regions in pictures])
     return PaddedRegions(
         features=padded([regions.features for regions in pictures]),
-        geometry=padded([regions.geometry() for regions in pictures]),
+        boxes=padded([regions.boxes for regions in pictures]),
         mask=torch.arange(most) < counts[:, None],
         soft_labels=padded([regions.soft_labels for regions in pictures]) if labelled else None,
     )

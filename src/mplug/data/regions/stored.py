@@ -61,11 +61,6 @@ class Regions:
             None if self.soft_labels is None else self.soft_labels[order],
         )
 
-    def geometry(self) -> Floats:
-        """What UNITER is told of a box [regions, 7]: x0, y0, x1, y1, width, height, area."""
-        sides = self.boxes[:, 2:] - self.boxes[:, :2]
-        return np.concatenate([self.boxes, sides, sides.prod(axis=1, keepdims=True)], axis=1)
-
 
 def save_regions(path: Path, regions: Regions) -> None:
     """Write a picture's regions, whole or not at all; features as float16, as is published.
@@ -133,7 +128,9 @@ def checked_regions(arrays: Mapping[str, npt.NDArray[Any]], *, where: str) -> Re
     )
 
 
-def read_arrays(path: Path, *, names: set[str]) -> dict[str, npt.NDArray[Any]]:
+def read_arrays(
+    path: Path, *, names: set[str], most_bytes: int = MAX_BYTES
+) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an `.npz` file that have one of these names, within bounds.
 
     What a header claims is checked against what is there before any memory is taken for it.
@@ -148,8 +145,8 @@ def read_arrays(path: Path, *, names: set[str]) -> dict[str, npt.NDArray[Any]]:
                 for name in names
                 if f"{name}.npy" in archive.NameToInfo
             }
-            if sum(member.file_size for member in members.values()) > MAX_BYTES:
-                raise DataError(f"{path}: more than {MAX_BYTES >> 20} MiB of regions: not read")
+            if sum(member.file_size for member in members.values()) > most_bytes:
+                raise DataError(f"{path}: more than {most_bytes >> 20} MiB of regions: not read")
             return {name: _array(archive, member) for name, member in members.items()}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; `mplug regions` makes them") from None
