@@ -1,6 +1,6 @@
 """The fields of a run: model, data, objectives, optimiser, schedule; unknown ones are refused."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
@@ -14,8 +14,9 @@ class Frozen(BaseModel):
 
 
 class VisionConfig(Frozen):
-    """A CLIP-style vision transformer."""
+    """A vision transformer: CLIP's, or the first one's (`plain`), as ALBEF and DeiT have it."""
 
+    kind: Literal["clip", "plain"] = "clip"
     image_size: PositiveInt
     patch_size: PositiveInt
     hidden_size: PositiveInt
@@ -37,6 +38,8 @@ class VisionConfig(Frozen):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
             )
+        if self.kind == "plain" and self.stem != "patch":
+            raise ValueError("a plain vision transformer has the stem patch, and no other")
         if self.stem == "convolution" and 2 ** len(self.stem_channels) != self.patch_size:
             raise ValueError(
                 f"a convolution stem halves the image once per channel: stem_channels "
@@ -235,6 +238,11 @@ class OptimConfig(Frozen):
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
 
+    @property
+    def epsilon(self) -> float:
+        """What AdamW adds to the root of its second average."""
+        return 1e-8
+
 
 class TrainConfig(Frozen):
     """What happens around the steps: logging, evaluation, checkpoints, randomness."""
@@ -250,6 +258,8 @@ class TrainConfig(Frozen):
 
 class RunConfig(Frozen):
     """Everything that decides a run's numbers."""
+
+    system: ClassVar[str] = "mplug"  # not a field: files written before there were others lack it
 
     name: str
     task: Literal["pretrain", "finetune", "self_critical"]

@@ -24,7 +24,7 @@ from mplug.models.heads import (
 )
 from mplug.models.initial import NEW_WEIGHT_STD, initialise, spread
 from mplug.models.text import TextEncoder
-from mplug.models.vision import VisionTransformer
+from mplug.models.vision import vision_encoder
 from mplug.nn.fusion import FusionLayer
 from mplug.nn.masks import join
 from mplug.nn.pair_fusion import MarkedImage, SecondImage
@@ -48,7 +48,7 @@ class MPlug(nn.Module):
         self.config = config
         text, dim = config.text, config.text.hidden_size
 
-        self.vision = VisionTransformer(config.vision)
+        self.vision = vision_encoder(config.vision)
         self.visual_projection: nn.Module = nn.Identity()
         if config.vision.hidden_size != dim:
             self.visual_projection = VisualProjection(

@@ -107,13 +107,20 @@ class PreNormBlock(nn.Module):
     """CLIP's transformer block: each sub-layer reads a normalised copy and adds onto the stream."""
 
     def __init__(
-        self, dim: int, *, num_heads: int, hidden_dim: int, eps: float, dropout: float
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        hidden_dim: int,
+        eps: float,
+        dropout: float,
+        activation: Callable[[Tensor], Tensor] = quick_gelu,
     ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim, eps=eps)
         self.attention = Attention(dim, num_heads=num_heads, dropout=dropout)
         self.feed_forward_norm = nn.LayerNorm(dim, eps=eps)
-        self.feed_forward = FeedForward(dim, hidden_dim=hidden_dim, activation=quick_gelu)
+        self.feed_forward = FeedForward(dim, hidden_dim=hidden_dim, activation=activation)
 
     def forward(self, x: States, mask: Bool[Tensor, "batch #words words"] | None = None) -> States:
         """`x` after self-attention and feed-forward."""

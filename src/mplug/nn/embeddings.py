@@ -14,11 +14,11 @@ Tokens = Float[Tensor, "batch patches dim"]
 
 
 class PatchProjection(nn.Module):
-    """CLIP's patch embedding: one linear map of each square patch."""
+    """One linear map of each square patch; CLIP's has no bias, older ones have."""
 
-    def __init__(self, dim: int, *, patch_size: int) -> None:
+    def __init__(self, dim: int, *, patch_size: int, bias: bool = False) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(3, dim, patch_size, stride=patch_size, bias=False)
+        self.convolution = nn.Conv2d(3, dim, patch_size, stride=patch_size, bias=bias)
 
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Tokens:
         """Patches in reading order."""
