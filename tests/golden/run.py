@@ -1,8 +1,8 @@
 """Compares the product with the reference numbers: `python tests/golden/run.py [DIR]`.
 
-Checks every value in DIR/mplug/*/expected*, DIR/captions and DIR/vqa, those of them that are there
-(by default in this folder), prints a line for each family, and exits with 1 if anything failed.
-DIR may hold other sets of that layout.
+Checks every value in DIR/mplug/*/expected* and in the other sets (DIR/captions, DIR/clip, ..., or
+folders of them), those of them that are there (by default in this folder), prints a line for each
+family, and exits with 1 if anything failed. DIR may hold other sets of that layout.
 """
 
 import sys
@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from tests.golden import beam, caption, encoders, grounding, rerank, retrieval, scorers, vqa
+from tests.golden import beam, caption, clip, encoders, grounding, rerank, retrieval, scorers, vqa
 from tests.golden.compare import Tally, tolerance
 from tests.golden.reference import PRECISIONS, Entries, Reference
 
@@ -26,6 +26,13 @@ FAMILIES = {
     "rerank": rerank.entries,
     "grounding": grounding.entries,
     "beam": beam.entries,
+}
+# Sets that each come with one file of expected values, and what checks them.
+OTHER_SETS = {
+    "captions": scorers.check_captions,
+    "vqa": scorers.check_vqa,
+    "clip": clip.check_clip,
+    "clip_resnet": clip.check_clip,
 }
 HERE = Path(__file__).resolve().parent
 SHOWN_FAILURES = 20
@@ -68,10 +75,17 @@ def checks(folder: Path) -> Iterator[tuple[str, Tally]]:
         for precision in PRECISIONS:
             for family, tally in check(Reference(place, precision)).items():
                 yield f"{place.name} {precision.name} {family}", tally
-    for name, check_scores in (("captions", scorers.check_captions), ("vqa", scorers.check_vqa)):
-        if (folder / name).is_dir():
-            for family, tally in check_scores(folder / name).items():
-                yield f"{name} {family}", tally
+    for name, check_set in OTHER_SETS.items():
+        for place in _sets(folder / name):
+            for family, tally in check_set(place).items():
+                yield f"{place.relative_to(folder)} {family}", tally
+
+
+def _sets(folder: Path) -> Iterator[Path]:
+    """The folder, where it holds a set, and those of its folders that do."""
+    if any(path.is_file() for path in folder.glob("*.json")):
+        yield folder
+    yield from sorted(path.parent for path in folder.glob("*/config.json"))
 
 
 def main(folder: Path) -> int:

@@ -95,8 +95,14 @@ class Clip(nn.Module):
         self, images: Float[Tensor, "images embed"], texts: Float[Tensor, "texts embed"]
     ) -> Float[Tensor, "images texts"]:
         """How well each picture fits each text: cosines of their features over the temperature."""
-        cosines = self.image_embedding(images) @ self.text_embedding(texts).T
-        return self.logit_scale.exp() * cosines
+        # Exact also under autocast: the scale magnifies what rounding leaves.
+        exact = torch.promote_types(images.dtype, torch.float32)
+        with torch.autocast(images.device.type, enabled=False):
+            own, others = (
+                self.image_embedding(images.to(exact)),
+                self.text_embedding(texts.to(exact)),
+            )
+            return self.logit_scale.exp() * (own @ others.T)
 
     def _draw_weights(self) -> None:
         """New weights from torch's current seed, as the paper's code draws them."""
