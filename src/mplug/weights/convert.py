@@ -5,18 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from mplug.config.schema import MPlugConfig
 from mplug.errors import CheckpointError
 from mplug.models.mplug import MPlug
-from mplug.weights.original_config import State, first_fusion_layer, original_model_config
+from mplug.weights.keys import Entry, State, fill, part, refuse_untied, under_original_names
+from mplug.weights.original_config import first_fusion_layer, original_model_config
 from mplug.weights.original_mplug import (
     QUEUES,
     TIED,
-    Entry,
     current_key,
     key_table,
     online_key,
@@ -93,9 +92,9 @@ def import_original(
     first = first_fusion_layer(hints)
     table = key_table(config, first_fusion_layer=first)
     keys = _sort(state, config, first=first, momentum=momentum, ignore=tuple(ignore))
-    _check_tied(state)
+    refuse_untied(state, TIED)
     model = MPlug(config)
-    new = _fill(model, keys.online, table, optional=OPTIONAL_PARTS)
+    new = fill(model, keys.online, table, optional=OPTIONAL_PARTS)
     return Imported(
         model=model,
         teacher=_teacher(config, keys.averages, table) if keys.averages else None,
@@ -132,18 +131,7 @@ def to_original(
     Raises:
         ValueError: a name is no parameter of the model, or a tensor has only some of its slices.
     """
-    table = key_table(config, first_fusion_layer=first_fusion_layer)
-    unknown = sorted(set(named) - {entry.ours for entry in table})
-    if unknown:
-        raise ValueError(f"no parameters of this model: {', '.join(unknown)}")
-    result: dict[str, Tensor] = {}
-    for theirs, entries in _by_original(table).items():
-        held = [named[entry.ours] for entry in entries if entry.ours in named]
-        if len(held) not in (0, len(entries)):
-            raise ValueError(f"{theirs} is made of {len(entries)} parameters, not {len(held)}")
-        if held:
-            result[theirs] = _joined(held, entries)
-    return result
+    return under_original_names(named, key_table(config, first_fusion_layer=first_fusion_layer))
 
 
 def _sort(
@@ -168,78 +156,12 @@ def _sort(
     return keys
 
 
-def _fill(
-    model: MPlug, state: State, table: Sequence[Entry], *, optional: Collection[str]
-) -> tuple[str, ...]:
-    """Load `state` under the original names; returns the parameters of the parts it lacks."""
-    wanted = model.state_dict()
-    missing = [entry for entry in table if entry.theirs not in state]
-    present_parts = {_part(entry) for entry in table if entry.theirs in state}
-    new = [entry for entry in missing if _part(entry) in set(optional) - present_parts]
-    problems = [f"missing: {entry.theirs}" for entry in missing if entry not in new]
-    problems += [f"unexpected: {key}" for key in set(state) - {entry.theirs for entry in table}]
-    loaded: dict[str, Tensor] = {}
-    for theirs, entries in _by_original(table).items():
-        if theirs not in state:
-            continue
-        shapes = [wanted[entry.ours].shape for entry in entries]
-        slices = _split(state[theirs], entries, shapes)
-        if slices is None:
-            problems.append(
-                f"size: {theirs} is {list(state[theirs].shape)}, but {entries[0].ours} is "
-                f"{list(shapes[0])}"
-            )
-        else:
-            loaded |= slices
-    if problems:
-        raise CheckpointError("the weights do not fit:\n  " + "\n  ".join(sorted(problems)))
-    model.load_state_dict(wanted | loaded, strict=True)
-    return tuple(entry.ours for entry in new)
-
-
-def _split(
-    tensor: Tensor, entries: Sequence[Entry], shapes: Sequence[torch.Size]
-) -> dict[str, Tensor] | None:
-    """Our parameters in an original tensor; None if its size is another."""
-    if entries[0].place is None:
-        return {entries[0].ours: tensor} if tensor.shape == shapes[0] else None
-    if tensor.dim() > len(shapes[0]):  # a table, of which one row is used
-        row = tensor[entries[0].place]
-        return {entries[0].ours: row} if row.shape == shapes[0] else None
-    if tensor.shape != (len(entries) * shapes[0][0], *shapes[0][1:]):
-        return None
-    pieces = tensor.chunk(len(entries))
-    return {entry.ours: pieces[entry.place or 0] for entry in entries}
-
-
-def _joined(held: Sequence[Tensor], entries: Sequence[Entry]) -> Tensor:
-    """The original tensor of which `entries` are the slices."""
-    if entries[0].place is None:
-        return held[0]
-    if len(held) == 1:
-        return torch.stack([held[0], torch.zeros_like(held[0])])
-    return torch.cat(list(held))
-
-
-def _by_original(table: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """The entries of each original tensor, in the order of their slices."""
-    grouped: dict[str, list[Entry]] = {}
-    for entry in sorted(table, key=lambda entry: entry.place or 0):
-        grouped.setdefault(entry.theirs, []).append(entry)
-    return grouped
-
-
-def _part(entry: Entry) -> str:
-    """The attribute of the model that a parameter belongs to."""
-    return entry.ours.split(".")[0]
-
-
 def _teacher(config: MPlugConfig, state: State, table: Sequence[Entry]) -> MPlug:
     """A frozen model of those parts that have momentum copies."""
     teacher = MPlug(config)
-    parts = {_part(entry) for entry in table}
-    absent = parts - {_part(entry) for entry in table if entry.theirs in state}
-    _fill(teacher, state, table, optional=absent)
+    parts = {part(entry) for entry in table}
+    absent = parts - {part(entry) for entry in table if entry.theirs in state}
+    fill(teacher, state, table, optional=absent)
     for name in absent:
         delattr(teacher, name)
     return teacher.requires_grad_(False).eval()
@@ -255,14 +177,3 @@ def _queues(state: State) -> Queues:
         image_ids=state["idx_queue"].flatten().long(),
         pointer=int(state["queue_ptr"]),
     )
-
-
-def _check_tied(state: State) -> None:
-    """Dropping a copy is only right if it is one."""
-    untied = [
-        f"{copy} differs from {original}, whose copy it should be"
-        for copy, original in TIED.items()
-        if copy in state and original in state and not torch.equal(state[copy], state[original])
-    ]
-    if untied:
-        raise CheckpointError("the weights do not fit:\n  " + "\n  ".join(untied))

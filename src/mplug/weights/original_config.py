@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from mplug.config.schema import (
     DecoderConfig,
@@ -15,8 +14,7 @@ from mplug.config.schema import (
 )
 from mplug.config.sizes import connected_places
 from mplug.errors import CheckpointError
-
-State = Mapping[str, Tensor]
+from mplug.weights.keys import State
 
 CLIP_HEAD_WIDTH = 64
 DEFAULT_EMBED_DIM = 256

@@ -6,9 +6,9 @@ built; only part of that runs. What runs is in `key_table`, what does not in `un
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mplug.config.schema import MPlugConfig
+from mplug.weights.keys import Entry, linear_parts, weight_and_bias
 
 TEACHER_SUFFIX = "_m"
 QUEUES = ("image_queue", "text_queue", "idx_queue", "queue_ptr")
@@ -23,16 +23,6 @@ TIED = {
     ),
     "fusion_encoder.cls.predictions.decoder.bias": "fusion_encoder.cls.predictions.bias",
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Our parameter `ours` is the original `theirs`, or its slice number `place`."""
-
-    ours: str
-    theirs: str
-    place: int | None = None
-
 
 # A vision block's query, key and value are one original tensor.
 VISION = {
@@ -94,7 +84,7 @@ def key_table(config: MPlugConfig, *, first_fusion_layer: int) -> list[Entry]:
         *_text_tower("decoder", "text_decoder.bert", layers=config.decoder.num_layers, cross=True),
         *_language_model_head("decoder.head", "text_decoder.cls.predictions"),
         *_language_model_head("mlm_head", "fusion_encoder.cls.predictions"),
-        *_linear_parts("", CONTRASTIVE, ""),
+        *linear_parts("", CONTRASTIVE, ""),
         Entry("temperature", "temp"),
     ]
 
@@ -102,33 +92,33 @@ def key_table(config: MPlugConfig, *, first_fusion_layer: int) -> list[Entry]:
 def _vision(config: MPlugConfig) -> Iterator[Entry]:
     for ours, theirs in VISION.items():
         if ours.endswith("_norm"):
-            yield from _weight_and_bias(ours, theirs)
+            yield from weight_and_bias(ours, theirs)
         else:
             yield Entry(ours, theirs)
     for number in range(config.vision.num_layers):
         block = f"visual_encoder.visual.transformer.resblocks.{number}."
-        yield from _linear_parts(f"vision.blocks.{number}.", VISION_BLOCK, block)
+        yield from linear_parts(f"vision.blocks.{number}.", VISION_BLOCK, block)
         for place, name in enumerate(("query", "key", "value")):
             for kind in ("weight", "bias"):
                 ours = f"vision.blocks.{number}.attention.{name}.{kind}"
                 yield Entry(ours, f"{block}attn.in_proj_{kind}", place)
     if config.vision.hidden_size != config.text.hidden_size:
-        yield from _linear_parts("", VISUAL_PROJECTION, "")
+        yield from linear_parts("", VISUAL_PROJECTION, "")
 
 
 def _text_tower(ours: str, theirs: str, *, layers: int, cross: bool = False) -> Iterator[Entry]:
     for name, original in EMBEDDINGS.items():
         if name == "norm":
-            yield from _weight_and_bias(f"{ours}.embeddings.norm", f"{theirs}.embeddings.LayerNorm")
+            yield from weight_and_bias(f"{ours}.embeddings.norm", f"{theirs}.embeddings.LayerNorm")
         else:
             yield Entry(f"{ours}.embeddings.{name}", f"{theirs}.embeddings.{original}")
     # Texts are one segment, so of the token types only the first is ever used.
     segment = f"{theirs}.embeddings.token_type_embeddings.weight"
-    yield Entry(f"{ours}.embeddings.segment", segment, 0)
+    yield Entry(f"{ours}.embeddings.segment", segment, row=0)
     parts = SELF_ATTENTION | (CROSS_ATTENTION if cross else {}) | FEED_FORWARD
     for number in range(layers):
         place = f"{theirs}.encoder.layer.{number}."
-        yield from _linear_parts(f"{ours}.layers.{number}.", parts, place)
+        yield from linear_parts(f"{ours}.layers.{number}.", parts, place)
 
 
 def _fusion(config: MPlugConfig, *, first: int) -> Iterator[Entry]:
@@ -137,22 +127,12 @@ def _fusion(config: MPlugConfig, *, first: int) -> Iterator[Entry]:
         connected = number in config.fusion.connected_at
         parts = SELF_ATTENTION | ({} if connected else CROSS_ATTENTION) | FEED_FORWARD
         ours = f"fusion.{number}.{skip if connected else ''}"
-        yield from _linear_parts(ours, parts, f"fusion_encoder.encoder.layer.{first + number}.")
+        yield from linear_parts(ours, parts, f"fusion_encoder.encoder.layer.{first + number}.")
 
 
 def _language_model_head(ours: str, theirs: str) -> Iterator[Entry]:
-    yield from _linear_parts(f"{ours}.", HEAD, f"{theirs}.")
+    yield from linear_parts(f"{ours}.", HEAD, f"{theirs}.")
     yield Entry(f"{ours}.bias", f"{theirs}.bias")
-
-
-def _linear_parts(ours: str, parts: dict[str, str], theirs: str) -> Iterator[Entry]:
-    for name, original in parts.items():
-        yield from _weight_and_bias(ours + name, theirs + original)
-
-
-def _weight_and_bias(ours: str, theirs: str) -> Iterator[Entry]:
-    for kind in ("weight", "bias"):
-        yield Entry(f"{ours}.{kind}", f"{theirs}.{kind}")
 
 
 def current_key(key: str) -> str:
