@@ -13,7 +13,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from tests.golden import beam, caption, clip, encoders, grounding, rerank, retrieval, scorers, vqa
+from tests.golden import (
+    beam,
+    caption,
+    clip,
+    encoders,
+    grounding,
+    rerank,
+    retrieval,
+    scorers,
+    uniter,
+    vqa,
+)
 from tests.golden.compare import Tally, tolerance
 from tests.golden.reference import PRECISIONS, Entries, Reference
 
@@ -33,6 +44,7 @@ OTHER_SETS = {
     "vqa": scorers.check_vqa,
     "clip": clip.check_clip,
     "clip_resnet": clip.check_clip,
+    "uniter": uniter.check_uniter,
 }
 HERE = Path(__file__).resolve().parent
 SHOWN_FAILURES = 20

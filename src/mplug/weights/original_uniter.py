@@ -24,6 +24,7 @@ from mplug.weights.keys import (
     under_original_names,
     weight_and_bias,
 )
+from mplug.weights.original_mplug import FEED_FORWARD, SELF_ATTENTION
 
 PREFIX = "uniter.encoder.layer."
 DETECTOR_CLASSES = 1601  # where a file has lost its region classifier
@@ -41,16 +42,7 @@ TIED = {
 # Whole parts that a file may lack; they then start as a new model's do.
 OPTIONAL_PARTS = ("pooler", "itm_head", "mlm_head", "feature_head", "class_head")
 
-LAYER = {
-    "self_attention.attention.query": "attention.self.query",
-    "self_attention.attention.key": "attention.self.key",
-    "self_attention.attention.value": "attention.self.value",
-    "self_attention.attention.output": "attention.output.dense",
-    "self_attention.add.norm": "attention.output.LayerNorm",
-    "feed_forward.feed_forward.widen": "intermediate.dense",
-    "feed_forward.feed_forward.narrow": "output.dense",
-    "feed_forward.add.norm": "output.LayerNorm",
-}
+LAYER = SELF_ATTENTION | FEED_FORWARD
 REGIONS = {
     "feature_linear": "img_linear",
     "feature_norm": "img_layer_norm",
