@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": Entry("demo.command:demo", "Learn from scratch on real pictures in minutes; show it."),
     "train": Entry("commands_train:train", "Train a recipe; the same command again continues it."),
     "evaluate": Entry("commands_evaluate:evaluate", "Measure a run or a model."),
+    "bench": Entry("commands_bench:bench", "Measure how fast parts are on this machine."),
     "experiment": Entry("commands_experiment:experiment", "Repeat a comparison, cell by cell."),
     "recipes": Entry("commands_train:recipes", "List, show or copy the recipes."),
     "data": Entry("commands_data:data", "Check your records, or make some to try."),

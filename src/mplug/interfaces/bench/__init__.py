@@ -1,0 +1,1 @@
+"""Speed, memory and arithmetic of parts, measured side by side."""
