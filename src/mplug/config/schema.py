@@ -224,13 +224,14 @@ class SelfCriticalConfig(Frozen):
 
 
 class OptimConfig(Frozen):
-    """AdamW with two learning rates, warm-up and cosine, all counted in steps."""
+    """AdamW, warm-up and cosine, all counted in steps; the encoders may have rates of their own."""
 
     steps: PositiveInt
     batch_size: PositiveInt
     accumulate: PositiveInt = 1
     lr: float = Field(default=1e-4, gt=0)
     vision_lr: float | None = Field(default=None, ge=0)  # 0 freezes the image encoder
+    text_lr: float | None = Field(default=None, ge=0)  # 0 freezes the text encoder
     warmup_steps: int = Field(default=1000, ge=0)
     final_lr_share: float = Field(default=0.01, ge=0, le=1)
     weight_decay: float = Field(default=0.02, ge=0)
@@ -256,6 +257,13 @@ class TrainConfig(Frozen):
     choose: str | None = None  # a validation figure: the model at its best is kept, and left
 
 
+class InitConfig(Frozen):
+    """Encoders that others trained, for a new model to start from: folders, files or hub names."""
+
+    text: str | None = None  # a BERT
+    vision: str | None = None  # a CLIP or a vision transformer
+
+
 class RunConfig(Frozen):
     """Everything that decides a run's numbers."""
 
@@ -272,6 +280,15 @@ class RunConfig(Frozen):
     objectives: ObjectivesConfig = ObjectivesConfig()
     generation: GenerationConfig = GenerationConfig()
     start_from: str | None = None
+    init: InitConfig = InitConfig()
+
+    @model_validator(mode="after")
+    def _starts_once(self) -> Self:
+        if self.start_from is not None and self.init != InitConfig():
+            raise ValueError(
+                "start_from brings both encoders: with it, init.text and init.vision must be null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tasks_fit(self) -> Self:

@@ -1,6 +1,7 @@
 """From a run's configuration to its records, words and model."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from mplug.data.tokenizer import Tokenizer
 from mplug.errors import ConfigError, DataError
 from mplug.models.mplug import MPlug
 from mplug.models.skills import with_skills
+from mplug.weights.starting import start_from_towers, tokenizer_of
 from mplug.weights.store import Loaded, load_pretrained
 
 TEST = re.compile(r"test(?![a-z])")  # "test", "testA", "test_unseen_artist"
@@ -136,6 +138,8 @@ def make_tokenizer(config: RunConfig, sources: Sources) -> Tokenizer:
     """The run's words: a given vocabulary, or one learned from the training captions."""
     if config.data.tokenizer is not None:
         return Tokenizer.load(config.data.tokenizer)
+    if config.init.text is not None:
+        return tokenizer_of(config.init.text)
     if config.data.scenes is not None:
         scenes = SceneExamples(config.data.scenes, image_size=config.model.vision.image_size)
         captions = list(scenes.captions_for_tokenizer())
@@ -165,7 +169,11 @@ def make_model(config: RunConfig, *, tokenizer: Tokenizer, start: Loaded | None)
     if start is not None:
         return with_skills(start.model, skills)
     text = config.model.text.model_copy(update={"vocab_size": tokenizer.vocab_size})
-    return MPlug(config.model.model_copy(update={"text": text, "skills": tuple(skills)}))
+    model = MPlug(config.model.model_copy(update={"text": text, "skills": tuple(skills)}))
+    for line in start_from_towers(model, config.init, tokenizer=tokenizer):
+        if os.environ.get("RANK", "0") == "0":
+            print(line, flush=True)
+    return model
 
 
 def load_start(config: RunConfig) -> Loaded | None:

@@ -24,6 +24,7 @@ from mplug.weights import hub
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+CONFIGS = ("config.json", "config_bert.json")  # of others, and of ALBEF and mPLUG
 # Names that `transformers` gives, the safe one first.
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 SHARDED = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -96,12 +97,13 @@ def read_weights(
         tensors |= found
         left_out += others
     folder = path if path.is_dir() else path.parent
-    settings = config or folder / "config.json"
+    beside = [folder / name for name in CONFIGS if (folder / name).is_file()]
+    settings = config or next(iter(beside), None)
     return Weights(
         tensors=tensors,
         files=files,
         left_out=tuple(left_out),
-        config=read_settings(settings) if config or settings.is_file() else {},
+        config=read_settings(settings) if settings else {},
         folder=folder,
     )
 
