@@ -11,6 +11,17 @@ def causal_mask(queries: int, *, keys: int, device: torch.device) -> Bool[Tensor
     return places <= places[keys - queries :, None]
 
 
+def prefix_mask(written: Bool[Tensor, "batch places"]) -> Bool[Tensor, "batch places places"]:
+    """One sequence of which a part is read and a part is `written`, wherever in it each stands.
+
+    What is read sees all that is read, and nothing written; what is written also sees what was
+    written before it, and itself.
+    """
+    places = torch.arange(written.shape[1], device=written.device)
+    before = places <= places[:, None]
+    return ~written[:, None] | (written[:, :, None] & before)
+
+
 def as_keys(mask: Bool[Tensor, "batch keys"] | None) -> Bool[Tensor, "batch 1 keys"] | None:
     """A padding mask, seen alike by every query."""
     return None if mask is None else mask[:, None]

@@ -1,0 +1,62 @@
+"""SimVLM: a picture and a text's first words are read together, and a decoder writes the rest.
+
+Wang et al., "SimVLM: Simple Visual Language Model Pretraining with Weak Supervision" (arXiv
+2108.10904), section 3.
+"""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mplug.config.schema import DecoderConfig
+from mplug.config.schema_zoo import WriterConfig
+from mplug.models.decoder import TextDecoder
+from mplug.models.initial import initialise, spread
+from mplug.models.single_stream import Segment, joint_mask, read_together
+from mplug.models.text import word_embeddings
+from mplug.models.zoo.bodies import PreNormStack
+from mplug.models.zoo.choose import make_trunk
+from mplug.models.zoo.inputs import PlacedGridInput
+from mplug.models.zoo.view import Text, View
+from mplug.nn.modified_resnet import ModifiedResNet
+
+STEM_STRIDE = 4  # pixels for each place of a ResNet's first stage; every further stage doubles it
+
+
+class WriterModel(nn.Module):
+    """An encoder over the picture's places and the words before, and the decoder that continues.
+
+    Without a picture it is a language model with a prefix.
+    """
+
+    def __init__(self, config: WriterConfig) -> None:
+        super().__init__()
+        self.config = config
+        text = config.text
+        stride = STEM_STRIDE * 2 ** (len(config.image.stages) - 1)
+        places = (config.image.image_size // stride) ** 2
+        trunk: ModifiedResNet = make_trunk(config.image)
+        self.words = word_embeddings(text)
+        self.image = PlacedGridInput(text.hidden_size, trunk=trunk, places=places)
+        self.encoder = PreNormStack(text)
+        self.decoder = TextDecoder(text, DecoderConfig(num_layers=config.decoder_layers))
+        self.decoder.embeddings = self.words  # both read and write the same words
+        self.apply(initialise)
+        for part in (self.encoder, self.decoder):
+            part.apply(partial(spread, width=text.hidden_size))
+
+    def write(
+        self, text: Text, view: View | None = None, *, prefix: Text
+    ) -> Float[Tensor, "batch words dim"]:
+        """States that predict the word after each of `text`, which continues picture and prefix."""
+        parts = [Segment(self.words(prefix.ids), prefix.mask)]
+        if view is not None:
+            parts.append(self.image(view))
+        memory = torch.cat(read_together(self.encoder, *parts), dim=1)
+        return self.decoder.states(text.ids, text.mask, memory, joint_mask(*parts))
+
+    def word_logits(self, text: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places vocab"]:
+        """What comes next; apply it only where it is read."""
+        return self.decoder.logits(text)
