@@ -4,7 +4,8 @@ A model of this kind is a list of embeddings (words, regions, tags, patches, cel
 of which makes a segment, and a stack of layers.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +17,8 @@ from mplug.nn.masks import as_keys
 
 States = Float[Tensor, "batch places dim"]
 Looks = Bool[Tensor, "batch #places places"]
+# Layers over one sequence: states, and who may look at whom, in; states out.
+Stack = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Segment(NamedTuple):
@@ -23,14 +26,6 @@ class Segment(NamedTuple):
 
     states: States
     mask: Bool[Tensor, "batch places"] | None = None  # True at what is there
-
-
-class Stack(Protocol):
-    """Layers over one sequence."""
-
-    def __call__(self, states: States, mask: Looks | None) -> States:
-        """Every place after reading those that the mask lets it see."""
-        ...
 
 
 class PostNormStack(nn.Module):
