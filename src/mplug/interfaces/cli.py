@@ -30,6 +30,7 @@ COMMANDS = {
     "experiment": Entry("commands_experiment:experiment", "Repeat a comparison, cell by cell."),
     "recipes": Entry("commands_train:recipes", "List, show or copy the recipes."),
     "data": Entry("commands_data:data", "Check your records, or make some to try."),
+    "weights": Entry("commands_weights:weights", "Bring in the weights of other projects."),
     "metrics": Entry("commands_metrics:metrics", "Score captions or answers in official files."),
     "caption": Entry("commands_use:caption", "Describe pictures and clips."),
     "answer": Entry("commands_ask:answer", "Answer a question about a picture or a clip."),
