@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,14 +70,13 @@ class _Storages(TorchDispatchMode):
         if key in self._alive:
             return
         size = storage.nbytes()
-
-        def gone(_: Any) -> None:
-            self._now -= size
-            del self._alive[key]
-
-        self._alive[key] = weakref.ref(storage, gone)
+        self._alive[key] = weakref.ref(storage, partial(self._forget, key, size))
         self._now += size
         self.peak = max(self.peak, self._now)
+
+    def _forget(self, key: int, size: int, _: object) -> None:
+        self._now -= size
+        del self._alive[key]
 
 
 def _key(tensor: Tensor) -> int:
