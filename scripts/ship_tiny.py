@@ -25,9 +25,9 @@ from mplug.config.load import dump_yaml, load_config
 from mplug.config.recipes import RECIPES, recipe
 from mplug.config.schema import RunConfig, ScenesConfig
 from mplug.interfaces.api import Model
+from mplug.interfaces.prepared import describe_data
 from mplug.interfaces.report.curves import curves_from, read_metrics
 from mplug.interfaces.report.wording import METRICS, duration, spelled
-from mplug.interfaces.training import describe_data
 from mplug.tasks.evaluation import Gallery, SplitName
 from mplug.weights import shipped
 from mplug.weights.card import ModelCard, Score
@@ -170,7 +170,7 @@ def card(stages: Sequence[Stage], scores: Sequence[dict[str, Any]]) -> ModelCard
         summary=f"The model that mplug brings. It knows {known(world_of(config))}. Trained by "
         f"mplug {__version__} in {len(stages)} stages, whose configurations and logs are in "
         f"`{shipped.RECIPE}/`; one seed. All scores, with signatures, are in `{shipped.SCORES}`.",
-        data=f"{describe_data(config)} The drawings have their own licences: see NOTICE.",
+        data=f"{describe_data(config.data)} The drawings have their own licences: see NOTICE.",
         licence="Apache-2.0",
         scores=tuple(
             Score(**{key: score[key] for key in kept})

@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from mplug.config.load import load_config, require_ready
+from mplug.config.load import load_run
+from mplug.config.ready import require_ready
 from tests.test_readme import ROOT, parse
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -24,7 +25,7 @@ def test_every_command_of_the_makefile_can_be_parsed(call: str) -> None:
     words = shlex.split(call)
     parsed = parse(words)
     if words[0] == "train":
-        config = load_config(parsed["recipe"], parsed["words"])
+        config = load_run(parsed["recipe"], parsed["words"])
         require_ready(config, processes=parsed["processes"])
 
 

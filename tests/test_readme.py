@@ -12,7 +12,8 @@ import pytest
 import typer
 from PIL import Image
 
-from mplug.config.load import load_config, require_ready
+from mplug.config.load import load_run
+from mplug.config.ready import require_ready
 from mplug.data.fields import FIELDS
 from mplug.interfaces import cli
 from mplug.weights import shipped
@@ -122,7 +123,7 @@ def test_every_command_works_as_written(
     if words[1] in MINUTES:
         parsed = parse(words[1:])
         if words[1] == "train":
-            require_ready(load_config(parsed["recipe"], parsed["words"] or ()))
+            require_ready(load_run(parsed["recipe"], parsed["words"] or ()))
         return
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as stopped:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mplug.config.load import dump_json, dump_yaml, load_config, require_ready
+from mplug.config.load import dump_json, dump_yaml, load_config
+from mplug.config.ready import require_ready
 from mplug.config.recipes import RECIPES
 from mplug.config.schema import ScenesConfig
 from mplug.errors import ConfigError

@@ -13,7 +13,7 @@ import typer
 import mplug
 from mplug import errors
 from mplug.config.load import load_config
-from mplug.config.recipes import RECIPES
+from mplug.config.recipes import ALL, RECIPES
 from mplug.interfaces import cli
 
 
@@ -165,10 +165,8 @@ def test_an_unknown_device_is_refused(run: Run, trained: list[dict[str, Any]]) -
 
 def test_recipes_are_listed(run: Run) -> None:
     assert run("recipes") == run("recipes", "list")
-    assert [line.split()[0] for line in run("recipes").out.splitlines()] == list(RECIPES)
-    assert [row["name"] for row in json.loads(run("recipes", "list", "--json").out)] == list(
-        RECIPES
-    )
+    assert [line.split()[0] for line in run("recipes").out.splitlines()] == list(ALL)
+    assert [row["name"] for row in json.loads(run("recipes", "list", "--json").out)] == list(ALL)
 
 
 @pytest.mark.parametrize("suffix", [".yaml", ".json"])

@@ -14,7 +14,9 @@ from torch.testing import assert_close
 import mplug
 from mplug.config.load import load_config
 from mplug.errors import ConfigError, DataError
-from mplug.interfaces.training import run_training, verdicts
+from mplug.interfaces.prepared import verdicts
+from mplug.interfaces.training import run_training
+from mplug.interfaces.training_mplug import VERDICTS
 from mplug.tasks.pretrain import Pretraining
 from mplug.training.interrupts import Interrupted
 from tests.interfaces.colours import COLOURS, MODEL, write_colours
@@ -188,7 +190,7 @@ def learned(colours: Sequence[str], tmp_path_factory: pytest.TempPathFactory) ->
 
 def verdicts_of(run: Path) -> dict[str, str]:
     """For each objective, the words between its name and its figures."""
-    lines = verdicts(metrics(run)[-1])
+    lines = verdicts(metrics(run)[-1], otherwise=VERDICTS)
     return {line.split(":")[0]: line.split(": ")[1].split(" (")[0] for line in lines}
 
 

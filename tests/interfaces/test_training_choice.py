@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mplug.config.load import load_config, require_ready, validation_figures
+from mplug.config.load import load_config
+from mplug.config.ready import require_ready, validation_figures
 from mplug.errors import ConfigError
 from mplug.interfaces.training import run_training
 from mplug.tasks.finetune import Finetuning

@@ -7,6 +7,7 @@ Prose in these modules holds reasons; the numbers are the code's.
 from collections.abc import Callable
 
 from mplug.config import (
+    recipes_clip,
     recipes_fusion,
     recipes_paper,
     recipes_paper_skills,
@@ -15,6 +16,7 @@ from mplug.config import (
 )
 from mplug.config.edit import did_you_mean
 from mplug.config.schema import RunConfig
+from mplug.config.systems import AnyRun
 from mplug.errors import ConfigError
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
@@ -69,20 +71,46 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 }
 
 
+FAMILY: dict[str, Callable[[], AnyRun]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        recipes_clip.clip_emoji,
+        recipes_clip.clip_vit_b32,
+        recipes_clip.clip_rn50,
+    )
+}
+"""Recipes of systems other than mPLUG."""
+
+ALL: dict[str, Callable[[], AnyRun]] = {**RECIPES, **FAMILY}
+
+
 def recipe(name: str) -> RunConfig:
-    """The recipe called `name`.
+    """The recipe of mPLUG called `name`.
 
     Raises:
         ConfigError: there is none; the message names the nearest.
     """
     if name not in RECIPES:
-        raise ConfigError(
-            f"no recipe is called {name!r}{did_you_mean(name, list(RECIPES))} "
-            "(`mplug recipes` lists them)"
-        )
+        raise ConfigError(_unknown(name))
     return RECIPES[name]()
+
+
+def any_recipe(name: str) -> AnyRun:
+    """The recipe called `name`, of any system.
+
+    Raises:
+        ConfigError: there is none; the message names the nearest.
+    """
+    if name not in ALL:
+        raise ConfigError(_unknown(name))
+    return ALL[name]()
 
 
 def summary(name: str) -> str:
     """What a recipe is for, in one line."""
-    return (RECIPES[name].__doc__ or "").strip().splitlines()[0]
+    return (ALL[name].__doc__ or "").strip().splitlines()[0]
+
+
+def _unknown(name: str) -> str:
+    close = did_you_mean(name, list(ALL))
+    return f"no recipe is called {name!r}{close} (`mplug recipes` lists them)"

@@ -49,9 +49,10 @@ def train(
     if diff_from_paper:
         print_differences(recipe, words or (), as_json=as_json)
         return
-    from mplug.config.load import load_config, require_ready
+    from mplug.config.load import load_run
+    from mplug.config.ready import require_ready
 
-    config = load_config(recipe, words or ())
+    config = load_run(recipe, words or ())
     require_ready(config, processes=processes)
     run_dir = run or Path("runs") / (f"{config.name}-overfit" if overfit else config.name)
 
@@ -92,19 +93,19 @@ def _recipes(context: typer.Context) -> None:
 @recipes.command("list")
 def list_recipes(as_json: Json = False) -> None:
     """List the recipes, a line each."""
-    from mplug.config.recipes import RECIPES, summary
+    from mplug.config.recipes import ALL, summary
 
     if as_json:
         from mplug.config.paper import aims
 
         rows = [
             {"name": name, "summary": summary(name), "aims": [aim._asdict() for aim in aims(name)]}
-            for name in RECIPES
+            for name in ALL
         ]
         print(json.dumps(rows))
         return
-    width = max(map(len, RECIPES))
-    for name in RECIPES:
+    width = max(map(len, ALL))
+    for name in ALL:
         print(f"{name:{width}}  {summary(name)}")
 
 
@@ -118,11 +119,11 @@ def show_recipe(
 
     With words, as `mplug train` would use it with the same words.
     """
-    from mplug.config.load import dump_json, dump_yaml, load_config
-    from mplug.config.recipes import RECIPES
+    from mplug.config.load import dump_json, dump_yaml, load_run
+    from mplug.config.recipes import ALL
 
-    config = load_config(name, words or ())
-    if name in RECIPES and not as_json:
+    config = load_run(name, words or ())
+    if name in ALL and not as_json:
         from mplug.interfaces.recipe_text import heading
 
         for line in heading(name):
@@ -140,9 +141,9 @@ def copy_recipe(
 
     Change it, and `mplug train FILE` runs it.
     """
-    from mplug.config.load import FILE_SUFFIXES, dump_json, dump_yaml, load_config
+    from mplug.config.load import FILE_SUFFIXES, dump_json, dump_yaml, load_run
 
-    config = load_config(name)
+    config = load_run(name)
     if file.suffix not in FILE_SUFFIXES:
         raise ConfigError(f"{file} must end in one of {', '.join(FILE_SUFFIXES)}")
     if file.exists():

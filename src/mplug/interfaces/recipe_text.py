@@ -8,7 +8,7 @@ from typing import Any
 from mplug.config.load import load_config
 from mplug.config.paper import Aim, aims
 from mplug.config.paper_diff import Difference, differences, paper_runs_of
-from mplug.config.recipes import RECIPES, recipe
+from mplug.config.recipes import ALL, RECIPES, recipe
 from mplug.config.schema import RunConfig
 from mplug.errors import ConfigError
 
@@ -18,7 +18,9 @@ TITLES = Difference("what", "here", "the paper's")
 
 def heading(name: str) -> list[str]:
     """Lines above a recipe's fields: what it is for, and the published figures it aims at."""
-    lines = cleandoc(RECIPES[name].__doc__ or "").splitlines()
+    lines = cleandoc(ALL[name].__doc__ or "").splitlines()
+    if name not in RECIPES:
+        return lines
     found = aims(name)
     if found:
         return [*lines, "", *(f"Aims at {describe(aim)}" for aim in found)]
@@ -34,13 +36,13 @@ def describe(aim: Aim) -> str:
 
 
 def load_run_or_recipe(source: str, words: Sequence[str]) -> RunConfig:
-    """The run that a recipe, a file or a run's folder describes.
+    """The run of mPLUG that a recipe, a file or a run's folder describes.
 
     Raises:
         ConfigError: it is none of them, or a field is unknown.
     """
     folder = Path(source)
-    if source in RECIPES or not folder.is_dir():
+    if source in ALL or not folder.is_dir():
         return load_config(source, words)
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder} is not a run's folder: it holds no {CONFIG}")

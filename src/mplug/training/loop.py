@@ -106,6 +106,7 @@ class Engine(Generic[BatchType]):
             weight_decay=optim.weight_decay,
             betas=optim.betas,
             device=processes.device,
+            eps=optim.epsilon,
         )
         self.model = cast(nn.Module, task)
         self.guard = FiniteGuard(self.optimizer, device=processes.device)

@@ -32,6 +32,7 @@ def build_optimizer(
     weight_decay: float,
     betas: tuple[float, float],
     device: torch.device,
+    eps: float = 1e-8,
 ) -> torch.optim.AdamW:
     """AdamW with each group split into decayed and spared parameters; `base_lr` is its peak rate.
 
@@ -53,7 +54,9 @@ def build_optimizer(
                         "weight_decay": decay,
                     }
                 )
-    return torch.optim.AdamW(split, lr=0.0, betas=betas, fused=device.type in FUSED_DEVICES)
+    return torch.optim.AdamW(
+        split, lr=0.0, betas=betas, eps=eps, fused=device.type in FUSED_DEVICES
+    )
 
 
 def check_groups(groups: Sequence[Group], *, trainable: Sequence[tuple[str, nn.Parameter]]) -> None:

@@ -24,12 +24,13 @@ from mplug.interfaces.demo.settings import (
 )
 from mplug.interfaces.demo.state import DemoState
 from mplug.interfaces.measure import measure, measure_tasks, worst_asks
+from mplug.interfaces.prepared import describe_data
 from mplug.interfaces.report.content import Score
 from mplug.interfaces.report.files import write_text
 from mplug.interfaces.report.page import write_report
 from mplug.interfaces.report.summary import write_summary
 from mplug.interfaces.report.wording import duration
-from mplug.interfaces.training import describe_data, run_training
+from mplug.interfaces.training import run_training
 from mplug.tasks.evaluation import Gallery, SplitName
 from mplug.training.run import CONFIG
 from mplug.weights import card
@@ -181,7 +182,7 @@ class Demo:
             card=card.ModelCard(
                 name="mplug-demo",
                 summary=f"What `mplug demo` of mplug {__version__} learned from scratch.",
-                data=describe_data(self.settings.pretrain),
+                data=describe_data(self.settings.pretrain.data),
                 licence="Apache-2.0",
                 scores=tuple(
                     card.Score(
