@@ -6,6 +6,7 @@ tower's those of the encoder that its config describes.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,8 @@ def save_tower(folder: Path, tower: TextTower | VisionTower) -> Path:
             "model": tower.config.model_dump(mode="json"),
         }
         (unfinished / CONFIG).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        # safetensors writes files that nobody else may read, whatever the user's umask says.
+        shutil.copymode(unfinished / CONFIG, unfinished / WEIGHTS)
     return folder
 
 
