@@ -44,7 +44,7 @@ class PostNormStack(nn.Module):
 
 def read_together(
     stack: Stack, *segments: Segment, may_look: Looks | None = None
-) -> tuple[States, ...]:
+) -> tuple[Float[Tensor, "batch _ dim"], ...]:
     """The states of every segment after the stack has read them as one sequence.
 
     `may_look` narrows who reads whom, over all places of all segments in their order; padding is

@@ -28,7 +28,9 @@ class TextLayer(nn.Module):
         )
 
     def forward(
-        self, text: Float[Tensor, "batch words dim"], mask: Bool[Tensor, "batch #words words"]
+        self,
+        text: Float[Tensor, "batch words dim"],
+        mask: Bool[Tensor, "batch #words words"] | None,
     ) -> Float[Tensor, "batch words dim"]:
         """The text after reading itself."""
         return self.feed_forward(self.self_attention(text, mask))
