@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mplug.data.scenes.scene import Scene
+
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in shares of the sides
 Pixels = npt.NDArray[np.float32]  # normalised [pictures, 3, height, width]
 
@@ -37,3 +39,4 @@ class Asked:
     pixels: Pixels
     posed: tuple[Posed, ...]
     shown: tuple[str, ...] = ()
+    scenes: tuple[Scene, ...] = ()  # with exact boxes, for a model that reads regions

@@ -124,7 +124,8 @@ class TaskGalleries:
 
     def _of(self, task: str, scenes: Sequence[Scene], posed: Sequence[Posed]) -> Asked:
         pixels = np.stack([to_pixels(scene.image) for scene in scenes])
-        return Asked(task, self.split, pixels, tuple(posed), tuple(map(in_words, scenes)))
+        shown = tuple(map(in_words, scenes))
+        return Asked(task, self.split, pixels, tuple(posed), shown, tuple(scenes))
 
 
 def learned_asks(
