@@ -51,6 +51,30 @@ def test_all_tasks_at_once_leave_nothing_without_gradient() -> None:
     assert [n for n, p in task.named_parameters() if p.requires_grad and n not in trained] == []
 
 
+def test_frozen_encoders_are_not_trained_and_search_stays_as_it_was() -> None:
+    optim = little.OPTIM.model_copy(update={"vision_lr": 0.0, "text_lr": 0.0})
+    task = little.finetuning(*TOUCHED, optim=optim)
+    step(task.train(), little.task_batch())
+    trained = {key.split(".")[1] for key in little.gradients(task)}
+    assert trained == {"fusion", "decoder", "second_image", "compare_head", "entail_head"}
+    encoders = (task.model.vision, task.model.visual_projection, task.model.text_encoder)
+    assert not any(part.training for part in encoders)
+
+
+def test_a_frozen_image_encoder_is_its_own_teacher() -> None:
+    optim = little.OPTIM.model_copy(update={"vision_lr": 0.0})
+    looks = []
+    for frozen in (False, True):
+        task = little.finetuning("retrieval", optim=optim if frozen else little.OPTIM)
+        assert task.pairs is not None
+        seen: list[int] = []
+        task.pairs.teacher.vision.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        logs = step(task.train(), little.task_batch())
+        assert torch.isfinite(logs["itc"])
+        looks.append(len(seen))
+    assert looks == [1, 0]
+
+
 def test_every_picture_is_encoded_once_for_all_tasks() -> None:
     task, seen = little.finetuning(*ALL), list[int]()
     task.model.vision.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))

@@ -1,4 +1,4 @@
-"""Learning rates: of the image encoder, of the temperature, of the rest."""
+"""Learning rates: of the encoders, of the temperature, of the rest."""
 
 import pytest
 
@@ -8,9 +8,9 @@ from mplug.training.task import Group
 from tests.tasks import little
 
 
-def groups(lr: float = 0.01, vision_lr: float | None = None) -> dict[str, Group]:
+def groups(lr: float = 0.01, **rates: float | None) -> dict[str, Group]:
     task = little.pretraining()
-    optim = OptimConfig(steps=1, batch_size=1, lr=lr, vision_lr=vision_lr)
+    optim = OptimConfig.model_validate({"steps": 1, "batch_size": 1, "lr": lr, **rates})
     return {group.name: group for group in parameter_groups(task, model=task.model, optim=optim)}
 
 
@@ -20,13 +20,17 @@ def test_every_trained_parameter_is_in_one_group() -> None:
     names = [name for group in groups().values() for name, _ in group.parameters]
     assert sorted(names) == sorted(trained)
     assert [name for name, _ in groups()["temperature"].parameters] == ["model.temperature"]
-    assert all(name.startswith("model.vision.") for name, _ in groups()["vision"].parameters)
+    for name, part in (("vision", "model.vision."), ("text", "model.text_encoder.")):
+        assert all(key.startswith(part) for key, _ in groups()[name].parameters)
 
 
-@pytest.mark.parametrize(("vision_lr", "expected"), [(None, 0.01), (0.002, 0.002), (0.0, 0.0)])
-def test_the_image_encoder_may_have_its_own_rate(vision_lr: float | None, expected: float) -> None:
-    found = groups(vision_lr=vision_lr)
-    assert found["vision"].lr == expected
+@pytest.mark.parametrize("encoder", ["vision", "text"])
+@pytest.mark.parametrize(("rate", "expected"), [(None, 0.01), (0.002, 0.002), (0.0, 0.0)])
+def test_an_encoder_may_have_its_own_rate(
+    encoder: str, rate: float | None, expected: float
+) -> None:
+    found = groups(**{f"{encoder}_lr": rate})
+    assert found[encoder].lr == expected
     assert found["rest"].lr == 0.01
 
 

@@ -1,5 +1,7 @@
 """Runs on composed scenes: what the demo does, and longer ones."""
 
+from typing import get_args
+
 from mplug.config import sizes
 from mplug.config.edit import derive
 from mplug.config.recipes_shared import self_critical
@@ -9,6 +11,7 @@ from mplug.config.schema import (
     OptimConfig,
     RunConfig,
     ScenesConfig,
+    Skill,
     TaskConfig,
     TasksConfig,
     Term,
@@ -19,9 +22,10 @@ from mplug.config.schema import (
 def demo_pretrain() -> RunConfig:
     """What `mplug demo` learns first: sixty concepts, one or two a scene, all four objectives.
 
-    MLM and ITM start late and take turns, for at first there is nothing to match, and ITM's
-    negatives become hard little by little. There is no queue: features of so young a teacher age
-    faster than a queue of them fills.
+    ITC and tags run at every step. Of the other three each step has one at most: prefix LM every
+    second one, ITM and MLM by turns in between and from later on, for at first there is nothing to
+    match, and ITM's negatives become hard little by little. There is no queue: features of so young
+    a teacher age faster than a queue of them fills.
     """
     return RunConfig(
         name="demo-pretrain",
@@ -29,8 +33,9 @@ def demo_pretrain() -> RunConfig:
         model=sizes.tiny(),
         data=DataConfig(scenes=ScenesConfig(), vocab_size=1000, max_words=16, augment="none"),
         objectives=ObjectivesConfig(
-            itm=Term(every=2, start=300),
-            mlm=Term(every=2, offset=1, start=200),
+            prefix_lm=Term(every=2),
+            itm=Term(every=4, offset=1, start=300),
+            mlm=Term(every=4, offset=3, start=200),
             tags=Term(),
             queue_size=0,
             momentum=0.97,
@@ -55,32 +60,26 @@ def demo_pretrain() -> RunConfig:
 def demo_tasks() -> RunConfig:
     """What `mplug demo` does next: all tasks at once on the same scenes, from its pretrained model.
 
-    Captions, answers, boxes, pairs of pictures and entailment are new; ITC and ITM go on, or the
-    model would forget to search. The image encoder stays as pretraining left it: in so few steps it
-    would lose more of what it knows than the tasks could gain.
+    Captions, answers, boxes, pairs of pictures and entailment. Both encoders stay as pretraining
+    left them, and with them search: in so few steps they would lose more of what they know than
+    the tasks could gain.
     """
     return derive(
         demo_pretrain(),
         {
             "name": "demo-tasks",
             "task": "finetune",
-            **{f"tasks.{name}": TaskConfig() for name in TasksConfig.model_fields},
+            "tasks": TasksConfig(**{task: TaskConfig() for task in get_args(Skill)}),
             "start_from": "runs/demo-pretrain",
-            "objectives": ObjectivesConfig(
-                itm=Term(every=2),
-                mlm=Term(weight=0.0),
-                prefix_lm=Term(weight=0.0),
-                queue_size=0,
-                momentum=0.97,
-                distillation_ramp_steps=0,
-            ),
-            "optim.steps": 220,
-            "optim.batch_size": 48,
+            "objectives": ObjectivesConfig(),
+            "optim.steps": 320,
+            "optim.batch_size": 32,
             "optim.lr": 1e-3,
             "optim.vision_lr": 0.0,
+            "optim.text_lr": 0.0,
             "optim.warmup_steps": 30,
-            "train.evaluate_every": 220,
-            "train.save_every": 110,
+            "train.evaluate_every": 320,
+            "train.save_every": 160,
         },
     )
 
@@ -92,6 +91,8 @@ def scenes_200() -> RunConfig:
         {
             "name": "scenes-200",
             "model.vision.num_layers": 2,
+            "model.vision.intermediate_size": 512,
+            "model.text.intermediate_size": 512,
             "model.text.num_layers": 2,
             "model.fusion.num_layers": 3,
             "model.fusion.connected_at": sizes.connected_places(3, stride=2),
@@ -104,8 +105,9 @@ def scenes_200() -> RunConfig:
             "optim.batch_size": 96,
             "optim.lr": 1.5e-3,
             "optim.warmup_steps": 200,
-            "objectives.itm.start": 800,
-            "objectives.mlm.start": 400,
+            "objectives.prefix_lm": Term(),
+            "objectives.itm": Term(every=2, start=800),
+            "objectives.mlm": Term(every=2, offset=1, start=400),
             "objectives.momentum": 0.99,
             "objectives.empty_prefix_share": 0.5,
             "objectives.distillation_ramp_steps": 3000,

@@ -43,7 +43,7 @@ def connected_places(
 
 def tiny() -> MPlugConfig:
     """What the demo trains: 64 px, a stride-8 convolution stem, one or two layers of each kind."""
-    width = {"hidden_size": 128, "num_heads": 4, "intermediate_size": 512}
+    width = {"hidden_size": 128, "num_heads": 4, "intermediate_size": 256}
     return MPlugConfig(
         vision=VisionConfig(
             image_size=64,

@@ -64,7 +64,7 @@ class _Synchronised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Any:
-        mean, variance, places = _moments(maps)
+        mean, variance, places = _moments(maps, dtype=weight.dtype)
         ctx.save_for_backward(maps, weight, mean, (variance + eps).rsqrt())
         ctx.places = places
         ctx.mark_non_differentiable(mean, variance, places)
@@ -75,22 +75,23 @@ class _Synchronised(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor, None]:
         maps, weight, mean, scale = ctx.saved_tensors
         gradient, centred = gradients[0], maps - mean[:, None, None]
-        bias_gradient = gradient.sum((0, 2, 3))
+        bias_gradient = gradient.sum((0, 2, 3), dtype=weight.dtype)
         weight_gradient = (gradient * centred).sum((0, 2, 3)) * scale
         shift, slope = _everyone(torch.stack([bias_gradient, weight_gradient])) / ctx.places
         inner = torch.addcmul(
             gradient - shift[:, None, None], centred, (slope * scale)[:, None, None], value=-1
         )
-        return inner * (weight * scale)[:, None, None], weight_gradient, bias_gradient, None
+        maps_gradient = (inner * (weight * scale)[:, None, None]).to(maps.dtype)
+        return maps_gradient, weight_gradient, bias_gradient, None
 
 
-def _moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _moments(maps: Tensor, *, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of each channel over all processes, and the places counted; one message.
 
     Each process centres on its own mean, so that nothing cancels; only the few means are combined
     by their squares, in double precision.
     """
-    places = maps.numel() / maps.shape[1]
+    maps, places = maps.to(dtype), maps.numel() / maps.shape[1]
     own = maps.sum((0, 2, 3)) / places
     spread = torch.linalg.vector_norm(maps - own[:, None, None], dim=(0, 2, 3)).double().square()
     own = own.double()
@@ -98,7 +99,7 @@ def _moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     sums = _everyone(torch.stack([count, count * own, spread + count * own.square()]))
     mean = sums[1] / sums[0]
     variance = (sums[2] / sums[0] - mean.square()).clamp(min=0)
-    return mean.to(maps.dtype), variance.to(maps.dtype), sums[0, 0].to(maps.dtype)
+    return mean.to(dtype), variance.to(dtype), sums[0, 0].to(dtype)
 
 
 def _everyone(tensor: Tensor) -> Tensor:

@@ -64,12 +64,13 @@ class Finetuning(nn.Module):
         for name, child in model.named_children():
             child.requires_grad_(name in used or pairs is not None)
         model.temperature.requires_grad_(pairs is not None)
-        self._frozen = (model.vision, model.visual_projection) if optim.vision_lr == 0 else ()
+        sight = (model.vision, model.visual_projection) if optim.vision_lr == 0 else ()
+        self._frozen = (*sight, *((model.text_encoder,) if optim.text_lr == 0 else ()))
         for child in self._frozen:
             child.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, except for an image encoder that does not learn."""
+        """Training mode, except for an encoder that does not learn."""
         super().train(mode)
         for child in self._frozen:
             child.eval()
