@@ -39,6 +39,7 @@ TIED = {
     "cls.predictions.decoder.bias": "cls.predictions.bias",
     "feat_regress.weight": REGION_PROJECTION,
 }
+COPIES = ("cls.predictions.decoder.weight", "feat_regress.weight")  # of those, the released ones
 # Whole parts that a file may lack; they then start as a new model's do.
 OPTIONAL_PARTS = ("pooler", "itm_head", "mlm_head", "feature_head", "class_head")
 
@@ -109,7 +110,8 @@ def to_original_uniter(named: State, config: UniterConfig) -> dict[str, Tensor]:
         ValueError: a name has no place in the original layout.
     """
     made = under_original_names(named, key_table(config))
-    return made | {copy: made[original] for copy, original in TIED.items() if original in made}
+    copies = {copy: made[TIED[copy]] for copy in COPIES if TIED[copy] in made}
+    return made | copies
 
 
 def uniter_config(state: State, original_config: Mapping[str, Any]) -> UniterConfig:
