@@ -4,6 +4,7 @@ from mplug.config import edit
 from mplug.config.schema import RunConfig
 from mplug.config.schema_clip import CausalTextConfig
 from mplug.config.schema_clip_run import ClipRun
+from mplug.config.schema_uniter_run import UniterRun
 from mplug.config.systems import AnyRun
 from mplug.errors import ConfigError
 
@@ -19,6 +20,10 @@ def require_ready(config: AnyRun, *, processes: int = 1) -> None:
     """
     if isinstance(config, ClipRun):
         _require_clip(config, processes=processes)
+    elif isinstance(config, UniterRun):
+        _require_source(config)
+        _require_one_source(config)
+        _require_room(config, positions=config.model.text.max_positions)
     else:
         _require_mplug(config)
     size, parts = config.optim.batch_size, config.optim.accumulate
@@ -39,6 +44,9 @@ def validation_figures(config: AnyRun) -> list[str]:
     """The losses and scores on validation data that a run's evaluations have."""
     if isinstance(config, ClipRun):
         return ["validation_itc", *RECALLS]
+    if isinstance(config, UniterRun):
+        learned = config.tasks.chosen or config.objectives.mix.shares
+        return [f"validation_{name}" for name in learned]
     if config.task == "self_critical":
         return ["validation_cider_d"]
     tasks = [name for name in config.tasks.chosen if name != "retrieval"]
@@ -76,7 +84,7 @@ def _require_clip(config: ClipRun, *, processes: int) -> None:
         )
 
 
-def _require_source(config: RunConfig | ClipRun) -> None:
+def _require_source(config: AnyRun) -> None:
     if config.data.train is None and config.data.scenes is None:
         raise ConfigError(
             "data.train is not set: name your records, such as data.train=captions.jsonl "
@@ -84,7 +92,7 @@ def _require_source(config: RunConfig | ClipRun) -> None:
         )
 
 
-def _require_one_source(config: RunConfig | ClipRun) -> None:
+def _require_one_source(config: AnyRun) -> None:
     data = config.data
     if data.train is not None and data.scenes is not None:
         raise ConfigError(
@@ -93,7 +101,7 @@ def _require_one_source(config: RunConfig | ClipRun) -> None:
         )
 
 
-def _require_room(config: RunConfig | ClipRun, *, positions: int) -> None:
+def _require_room(config: AnyRun, *, positions: int) -> None:
     words = config.data.max_words
     if words + 2 > positions:
         raise ConfigError(

@@ -13,6 +13,7 @@ from mplug.config import (
     recipes_paper_skills,
     recipes_records,
     recipes_scenes,
+    recipes_uniter,
 )
 from mplug.config.edit import did_you_mean
 from mplug.config.schema import RunConfig
@@ -77,6 +78,9 @@ FAMILY: dict[str, Callable[[], AnyRun]] = {
         recipes_clip.clip_emoji,
         recipes_clip.clip_vit_b32,
         recipes_clip.clip_rn50,
+        recipes_uniter.uniter_scenes_pretrain,
+        recipes_uniter.uniter_scenes_tasks,
+        recipes_uniter.uniter_base_pretrain,
     )
 }
 """Recipes of systems other than mPLUG."""

@@ -9,14 +9,16 @@ from typing import Any
 
 from mplug.config.schema import RunConfig
 from mplug.config.schema_clip_run import ClipRun
+from mplug.config.schema_uniter_run import UniterRun
 from mplug.errors import ConfigError
 
-AnyRun = RunConfig | ClipRun
+AnyRun = RunConfig | ClipRun | UniterRun
 
 SYSTEM = "system"  # the field with the word; runs of mPLUG, the first system, do without
 SYSTEMS: dict[str, type[AnyRun]] = {
     "mplug": RunConfig,
     "clip": ClipRun,
+    "uniter": UniterRun,
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from mplug.config.schema import DataConfig
+from mplug.config.schema_uniter_run import RegionData
 from mplug.config.systems import AnyRun
 from mplug.data.batch import Examples
 from mplug.training.loop import Outcome
@@ -67,7 +68,7 @@ def which_step(config: AnyRun, outcome: Outcome) -> str:
     return f", as it was after step {outcome.chosen} of {outcome.step}, its best by {figure}"
 
 
-def describe_data(data: DataConfig) -> str:
+def describe_data(data: DataConfig | RegionData) -> str:
     """What a run learned from, for its model's card."""
     scenes = data.scenes
     if scenes is None:

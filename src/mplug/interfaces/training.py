@@ -24,6 +24,7 @@ from mplug.training.run import RunDirectory, open_run
 MODULES = {
     "mplug": "training_mplug",
     "clip": "training_clip",
+    "uniter": "training_uniter",
 }
 
 
