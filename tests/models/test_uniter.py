@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -166,13 +168,14 @@ def test_teaching_more_changes_nothing_that_is_there() -> None:
 def test_a_skill_that_was_not_taught_is_named() -> None:
     model, text = small_uniter(), torch.zeros(1, 2, DIM)
     ids, mask = words(2)
-    for name, ask in {
+    asks: dict[str, Callable[[], Tensor]] = {
         "answer": lambda: model.answer(text),
         "retrieve": lambda: model.rank(text),
         "compare": lambda: model.compare(ids, mask, some_regions(2), some_regions(2)),
         "ground": lambda: model.refer(text),
         "entail": lambda: model.entail(text),
-    }.items():
+    }
+    for name, ask in asks.items():
         with pytest.raises(ValueError, match=f'do not name "{name}"'):
             ask()
 
@@ -206,7 +209,7 @@ def test_every_parameter_learns_from_some_objective() -> None:
         model.refer(joint.regions),
         model.entail(joint.text),
     ]
-    torch.stack([one.square().sum() for one in said]).sum().backward()
+    torch.stack([one.square().sum() for one in said]).sum().backward()  # type: ignore[no-untyped-call]
     silent = [name for name, value in model.named_parameters() if value.grad is None]
     assert silent == []
 

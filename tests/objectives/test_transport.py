@@ -1,3 +1,6 @@
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -28,16 +31,14 @@ def slowly(words: Tensor, regions: Tensor) -> float:
     """One pair, number by number."""
     m, n = len(words), len(regions)
     cost = [[1 - cosine_similarity(x, y, dim=0).item() for y in regions] for x in words]
-    kernel = torch.exp(-torch.tensor(cost, dtype=torch.float64) / 0.5)
-    plan, scale = torch.ones(m, n, dtype=torch.float64), [1 / m] * m
+    kernel = [[math.exp(-one / 0.5) for one in row] for row in cost]
+    plan, scale = [[1.0] * n for _ in range(m)], [1 / m] * m
     for _ in range(50):
-        moved = kernel * plan
-        other = [1 / (n * sum(scale[i] * moved[i, j] for i in range(m))) for j in range(n)]
-        scale = [1 / (m * sum(moved[i, j] * other[j] for j in range(n))) for i in range(m)]
-        for i in range(m):
-            for j in range(n):
-                plan[i, j] = scale[i] * moved[i, j] * other[j]
-    return float(sum(cost[i][j] * plan[i, j] for i in range(m) for j in range(n)))
+        moved = [[kernel[i][j] * plan[i][j] for j in range(n)] for i in range(m)]
+        other = [1 / (n * sum(scale[i] * moved[i][j] for i in range(m))) for j in range(n)]
+        scale = [1 / (m * sum(moved[i][j] * other[j] for j in range(n))) for i in range(m)]
+        plan = [[scale[i] * moved[i][j] * other[j] for j in range(n)] for i in range(m)]
+    return sum(cost[i][j] * plan[i][j] for i in range(m) for j in range(n))
 
 
 def test_a_padded_batch_costs_what_its_pairs_cost_one_by_one() -> None:
@@ -66,10 +67,10 @@ def test_a_plan_shares_out_every_word_and_every_region() -> None:
 
 def test_words_that_are_their_regions_cost_next_to_nothing_in_any_order() -> None:
     words = torch.eye(4, DIM)[None]
-    everything = torch.ones(1, 4, dtype=torch.bool)
-    masks = {"text_mask": everything, "region_mask": everything}
-    same = transport.transport_distance(words, words.roll(1, dims=1), **masks)
-    other = transport.transport_distance(words, words[:, :1].expand(-1, 4, -1), **masks)
+    all_there = torch.ones(1, 4, dtype=torch.bool)
+    carry = partial(transport.transport_distance, text_mask=all_there, region_mask=all_there)
+    same = carry(words, words.roll(1, dims=1))
+    other = carry(words, words[:, :1].expand(-1, 4, -1))
     assert same.item() == pytest.approx(0.0, abs=1e-3)
     assert other.item() == pytest.approx(0.75)
 
@@ -78,7 +79,7 @@ def test_a_pair_without_words_or_regions_costs_nothing_and_has_a_gradient() -> N
     words, regions = (one[:1].clone().requires_grad_() for one in states())
     empty, full = torch.zeros(1, 7, dtype=torch.bool), torch.ones(1, 5, dtype=torch.bool)
     distance = transport.transport_distance(words, regions, text_mask=full, region_mask=empty)
-    distance.sum().backward()
+    distance.sum().backward()  # type: ignore[no-untyped-call]
     assert distance.tolist() == [0.0]
     assert words.grad is not None
     assert not words.grad.any()
@@ -107,6 +108,6 @@ def test_alignment_draws_matched_pairs_together_and_others_apart() -> None:
     costs = torch.tensor([0.2, 0.5, 0.9], requires_grad=True)
     loss = transport.alignment(costs, torch.tensor([True, False, True]))
     assert loss.item() == pytest.approx((0.2 - 0.5 + 0.9) / 3)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert costs.grad is not None
     assert costs.grad.tolist() == pytest.approx([1 / 3, -1 / 3, 1 / 3])

@@ -54,8 +54,9 @@ def read_together(
     mask = as_keys(joint_mask(*segments))
     if may_look is not None:
         mask = may_look if mask is None else may_look & mask
-    read = stack(states, mask)
-    return read.split([segment.states.shape[1] for segment in segments], dim=1)
+    lengths = [segment.states.shape[1] for segment in segments]
+    read: States = stack(states, mask)
+    return torch.split(read, lengths, dim=1)
 
 
 def joint_mask(*segments: Segment) -> Bool[Tensor, "batch places"] | None:

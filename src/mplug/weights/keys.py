@@ -153,7 +153,7 @@ def _split(
 def _joined(held: Sequence[Tensor], entries: Sequence[Entry]) -> Tensor:
     """The original tensor of which `entries` are the slices or rows; BERT's tables have two."""
     if entries[0].row is not None:
-        rows = {entry.row: tensor for entry, tensor in zip(entries, held, strict=True)}
+        rows = {entry.row or 0: tensor for entry, tensor in zip(entries, held, strict=True)}
         return torch.stack(
             [rows.get(row, torch.zeros_like(held[0])) for row in range(max(2, 1 + max(rows)))]
         )
