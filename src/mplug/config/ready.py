@@ -2,7 +2,7 @@
 
 from mplug.config import edit
 from mplug.config.schema import RunConfig
-from mplug.config.schema_clip import CausalTextConfig
+from mplug.config.schema_clip import CausalTextConfig, ResNetConfig
 from mplug.config.schema_clip_run import ClipRun
 from mplug.config.schema_uniter_run import UniterRun
 from mplug.config.systems import AnyRun
@@ -75,7 +75,14 @@ def _require_clip(config: ClipRun, *, processes: int) -> None:
     _require_one_source(config)
     if isinstance(config.model.text, CausalTextConfig):
         _require_room(config, positions=config.model.text.max_positions)
-    optim = config.optim
+    optim, vision = config.optim, config.model.vision
+    batch_statistics = isinstance(vision, ResNetConfig) or vision.stem == "convolution"
+    if optim.cached_parts > 1 and batch_statistics:
+        raise ConfigError(
+            f"optim.cached_parts = {optim.cached_parts}: this image encoder learns from the "
+            "statistics of its batch, and a part's are others: use more processes, or an encoder "
+            "with stem patch"
+        )
     share = optim.batch_size // (optim.accumulate * processes)
     if share % optim.cached_parts:
         raise ConfigError(

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from mplug.data.batch import Example, Skipped, identity
+from mplug.data.byte_pair import BytePairTokenizer
 from mplug.data.media import MAX_PIXELS, ImageError, load_image
 from mplug.data.records import LISTED, Record
 from mplug.data.text import clean_caption
@@ -36,7 +37,7 @@ class RecordExamples:
         self,
         records: Sequence[Record],
         *,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | BytePairTokenizer,
         image_size: int,
         max_words: int,
         augmentation: Augmentation | None = None,

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from mplug.config.schema import RunConfig
+from mplug.config.schema import DataConfig, RunConfig
+from mplug.config.schema_clip_run import ClipRun
 from mplug.data.batch import Example, Examples, collate
+from mplug.data.byte_pair import BytePairTokenizer
 from mplug.data.dataset import RecordExamples
 from mplug.data.items import TaskExample, collate_tasks
 from mplug.data.loader import Collate, Loader
@@ -42,44 +44,74 @@ def make_examples(
         if config.data.shuffle_captions:
             raise ConfigError("data.shuffle_captions: only pretraining can shuffle its captions")
         return _task_examples(config, sources, tokenizer=tokenizer)
-    both = _pairs(config, sources, tokenizer=tokenizer)
-    if config.data.shuffle_captions:
-        return MismatchedCaptions(both[0]), MismatchedCaptions(both[1])
-    return both
+    return pair_examples(
+        config.data,
+        sources.train,
+        sources.validation,
+        image_size=config.model.vision.image_size,
+        longest=_longest(config),
+        tokenizer=tokenizer,
+    )
 
 
 def _longest(config: RunConfig) -> int:
     return min(config.data.max_words, config.model.text.max_positions - SPECIALS)
 
 
-def _pairs(
-    config: RunConfig, sources: Sources, *, tokenizer: Tokenizer
+def pair_examples(
+    data: DataConfig,
+    train: Sequence[Record],
+    validation: Sequence[Record],
+    *,
+    image_size: int,
+    longest: int,
+    tokenizer: Tokenizer | BytePairTokenizer,
 ) -> tuple[Examples[Example], Examples[Example]]:
-    data, size, longest = config.data, config.model.vision.image_size, _longest(config)
+    """Pairs of a picture and a text, to learn from and to validate on.
+
+    Of records, or of scenes where a run names some; captions are shuffled where it asks for that.
+    """
+    both = _pairs(
+        data, train, validation, image_size=image_size, longest=longest, tokenizer=tokenizer
+    )
+    if data.shuffle_captions:
+        return MismatchedCaptions(both[0]), MismatchedCaptions(both[1])
+    return both
+
+
+def _pairs(
+    data: DataConfig,
+    train: Sequence[Record],
+    validation: Sequence[Record],
+    *,
+    image_size: int,
+    longest: int,
+    tokenizer: Tokenizer | BytePairTokenizer,
+) -> tuple[Examples[Example], Examples[Example]]:
     if data.scenes is not None:
-        train, validation = (
+        drawn = (
             SceneExamples(
                 data.scenes,
-                image_size=size,
+                image_size=image_size,
                 tokenizer=tokenizer,
                 max_words=longest,
                 split=split,
             )
             for split in ("train", "validation")
         )
-        return train, validation
+        return next(drawn), next(drawn)
     make = AUGMENTATIONS[data.augment]
 
     def examples(records: Sequence[Record], *, augment: bool) -> RecordExamples:
         return RecordExamples(
             records,
             tokenizer=tokenizer,
-            image_size=size,
+            image_size=image_size,
             max_words=longest,
-            augmentation=make(size) if augment and make is not None else None,
+            augmentation=make(image_size) if augment and make is not None else None,
         )
 
-    return examples(sources.train, augment=True), examples(sources.validation, augment=False)
+    return examples(train, augment=True), examples(validation, augment=False)
 
 
 def _task_examples(
@@ -137,13 +169,14 @@ def training_references(
     return [one.items["caption"][0].references for one in examples if isinstance(one, TaskExample)]
 
 
-def collate_of(config: RunConfig) -> Collate[Any, Any]:
+def collate_of(config: RunConfig | ClipRun) -> Collate[Any, Any]:
     """How the run's examples become batches."""
-    return collate if config.task == "pretrain" else collate_tasks
+    pairs = isinstance(config, ClipRun) or config.task == "pretrain"
+    return collate if pairs else collate_tasks
 
 
 def validation_batches(
-    config: RunConfig, examples: AnyExamples, *, processes: Processes, pad_id: int
+    config: RunConfig | ClipRun, examples: AnyExamples, *, processes: Processes, pad_id: int
 ) -> Callable[[], Sequence[Any]]:
     """The same validation batches each time, read once; small sets are gone round again."""
     wanted = min(config.data.validation_examples, len(examples))
@@ -171,7 +204,7 @@ def validation_batches(
 
 
 def training_batches(
-    config: RunConfig, examples: AnyExamples, *, processes: Processes, pad_id: int
+    config: RunConfig | ClipRun, examples: AnyExamples, *, processes: Processes, pad_id: int
 ) -> Loader[Any]:
     """What the engine is fed with: the parts of each step's batch that are this process's."""
     return Loader(

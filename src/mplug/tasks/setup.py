@@ -82,17 +82,25 @@ def read_sources(config: RunConfig) -> Sources:
         raise ConfigError("data.scenes: a run learns from scenes or from records, not from both")
     return Sources(
         tuple(
-            Records(tuple(shares), *_sides(train, validation, config), max(shares.values()))
+            Records(
+                tuple(shares),
+                *read_sides(train, validation, max_bad_share=data.max_bad_share),
+                max(shares.values()),
+            )
             for (train, validation), shares in files.items()
         )
     )
 
 
-def _sides(
-    train: str, validation: str | None, config: RunConfig
+def read_sides(
+    train: str, validation: str | None, *, max_bad_share: float
 ) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """The records of two files, or of one of which some are held back."""
-    bad = config.data.max_bad_share
+    """The records of two files, or of one of which some are held back.
+
+    Raises:
+        DataError: too many bad records, or none are left to learn from.
+        ConfigError: what is to be validated on is what is learned, or a test.
+    """
     if validation is not None and Path(validation).resolve() == Path(train).resolve():
         raise ConfigError(
             f"data.validation = {validation!r} is what the run learns from: name another file, or "
@@ -103,10 +111,10 @@ def _sides(
             f"data.validation = {validation!r} is a test by its name: what is chosen on a test "
             "says nothing on it; name a validation file, and give the test to `mplug evaluate`"
         )
-    records = read_records(train).require(max_bad_share=bad)
+    records = read_records(train).require(max_bad_share=max_bad_share)
     if validation is None:
         return _hold_back(records)
-    held = read_records(validation).require(max_bad_share=bad)
+    held = read_records(validation).require(max_bad_share=max_bad_share)
     kept, shared = drop_shared(records, held)
     if shared:
         logger.warning(

@@ -33,6 +33,7 @@ class ModelCard:
     scores: tuple[Score, ...] = ()
     commit: str | None = None  # of the code that trained it
     load_as: str = "PATH OR HUB NAME OF THIS MODEL"
+    use: str = 'print(model.caption("photo.jpg"))'  # a line of Python with the loaded model
 
     def render(self) -> str:
         """Markdown with the YAML header that the hub reads; the same card gives the same text."""
@@ -41,7 +42,7 @@ class ModelCard:
             f"---\n{header}---\n# {self.name}\n\n{self.summary.strip()}\n",
             f"## Data\n\n{self.data.strip()}\n",
             f"## Scores\n\n{_table(self.scores)}\n",
-            f"## Use\n\n{_usage(self.load_as)}\n",
+            f"## Use\n\n{_usage(self.load_as, self.use)}\n",
             f"## Licence\n\n{self.licence}\n",
         ]
         if self.commit is not None:
@@ -84,9 +85,5 @@ def _table(scores: tuple[Score, ...]) -> str:
     return "\n".join(rows)
 
 
-def _usage(name: str) -> str:
-    return (
-        "```python\nimport mplug\n\n"
-        f'model = mplug.load("{name}")\n'
-        'print(model.caption("photo.jpg"))\n```'
-    )
+def _usage(name: str, use: str) -> str:
+    return f'```python\nimport mplug\n\nmodel = mplug.load("{name}")\n{use}\n```'
