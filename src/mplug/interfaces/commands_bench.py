@@ -41,7 +41,7 @@ def fusion(
     words: Lengths = None,
     width: Annotated[int, typer.Option(min=12, help="Of every state; 12 heads.")] = 768,
     layers: Annotated[int, typer.Option(min=1, help="Fusion layers.")] = 6,
-    batch: Annotated[int, typer.Option(min=1, help="Pairs at once.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Pairs at once.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "cpu",
     as_json: Json = False,

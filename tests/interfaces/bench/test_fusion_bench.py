@@ -30,8 +30,10 @@ def test_every_network_and_the_encoders_have_all_figures(made: Path) -> None:
     rows = cells(made)["32/5"]["rows"]
     assert set(rows) == {"encoders", *(network.name for network in networks(4))}
     for row in rows.values():
-        assert len(row["forward_seconds"]) == len(row["training_seconds"]) == 3
-        assert all(value > 0 for value in (*row["forward_seconds"], *row["training_seconds"]))
+        for kind in ("forward", "training"):
+            for clock in ("seconds", "processor_seconds"):
+                assert len(row[kind][clock]) == 3
+                assert min(row[kind][clock]) > 0
         assert row["training_bytes"] > row["forward_bytes"] > 0
         assert row["multiply_adds"] > 0
 

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -61,13 +61,12 @@ def measure(name: str, bench: Bench) -> Cell:
     device = choose_device(bench.device)
     shape = Shape(image_size, words)
     works = _works(bench, shape, device=device)
-    forward, training = _rounds(works, repeats=bench.repeats, device=device)
+    times = _rounds(works, repeats=bench.repeats, device=device)
     rows = {
         name: {
             "multiply_adds": multiply_adds(work.of_one().forward),
             "parameters": count_parameters(work.module),
-            "forward_seconds": forward[name],
-            "training_seconds": training[name],
+            **asdict(times[name]),
             "forward_bytes": peak_bytes(work.forward, device=device),
             "training_bytes": peak_bytes(work.train, device=device),
         }
@@ -181,30 +180,41 @@ def _works(bench: Bench, shape: Shape, *, device: torch.device) -> dict[str, Wor
     }
 
 
-def _rounds(
-    works: Mapping[str, Work], *, repeats: int, device: torch.device
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds of each round, forwards and in training; the first round warms up and is dropped."""
-    forward: dict[str, list[float]] = {name: [] for name in works}
-    training: dict[str, list[float]] = {name: [] for name in works}
+def _rounds(works: Mapping[str, Work], *, repeats: int, device: torch.device) -> "dict[str, Timed]":
+    """Every round's times; the first round warms up and is dropped."""
+    times = {name: Timed() for name in works}
     for number in range(repeats + 1):
         for name in list(works)[:: 1 if number % 2 == 0 else -1]:
-            forward[name].append(_seconds(works[name].forward, device))
-            training[name].append(_seconds(works[name].train, device))
+            timed = times[name] if number else Timed()
+            timed.forward.add(works[name].forward, device=device)
+            timed.training.add(works[name].train, device=device)
         print(f"  round {number} of {repeats}" if number else "  warm", flush=True)
-    return _without_first(forward), _without_first(training)
+    return times
 
 
-def _without_first(seconds: dict[str, list[float]]) -> dict[str, list[float]]:
-    return {name: rounds[1:] for name, rounds in seconds.items()}
+@dataclass
+class Clocks:
+    """Of each round: seconds on the clock, and of this process's processors."""
+
+    seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
+
+    def add(self, work: Callable[[], None], *, device: torch.device) -> None:
+        """Do the work once more."""
+        _wait(device)
+        started, used = time.perf_counter(), time.process_time()
+        work()
+        _wait(device)
+        self.seconds.append(time.perf_counter() - started)
+        self.processor_seconds.append(time.process_time() - used)
 
 
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    _wait(device)
-    started = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - started
+@dataclass
+class Timed:
+    """A network's times."""
+
+    forward: Clocks = field(default_factory=Clocks)
+    training: Clocks = field(default_factory=Clocks)
 
 
 def _wait(device: torch.device) -> None:
