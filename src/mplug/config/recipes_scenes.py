@@ -45,7 +45,7 @@ def demo_pretrain() -> RunConfig:
             empty_prefix_share=0.75,
         ),
         optim=OptimConfig(
-            steps=640,
+            steps=700,
             batch_size=64,
             lr=2e-3,
             warmup_steps=60,
@@ -53,7 +53,7 @@ def demo_pretrain() -> RunConfig:
             betas=(0.9, 0.98),
             final_lr_share=0.02,
         ),
-        train=TrainConfig(blind_every=100, evaluate_every=320, save_every=320),
+        train=TrainConfig(blind_every=100, evaluate_every=350, save_every=350),
     )
 
 
@@ -72,14 +72,14 @@ def demo_tasks() -> RunConfig:
             "tasks": TasksConfig(**{task: TaskConfig() for task in get_args(Skill)}),
             "start_from": "runs/demo-pretrain",
             "objectives": ObjectivesConfig(),
-            "optim.steps": 320,
+            "optim.steps": 200,
             "optim.batch_size": 32,
             "optim.lr": 1e-3,
             "optim.vision_lr": 0.0,
             "optim.text_lr": 0.0,
             "optim.warmup_steps": 30,
-            "train.evaluate_every": 320,
-            "train.save_every": 160,
+            "train.evaluate_every": 200,
+            "train.save_every": 100,
         },
     )
 
