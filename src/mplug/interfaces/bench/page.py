@@ -58,8 +58,8 @@ def lines(cells: Cells) -> list[str]:
         f"are medians, for {SAMPLES} pairs; × is how many times the skip-connected network with "
         "S = 3, median and range of the rounds' own; of processors' time too, which is the one to "
         "believe where other work ran on them (a load above their number). Training is forwards "
-        "and backwards, without the optimiser's update. *With encoders* is forwards, behind a vision "
-        f"transformer of {2 * sizes.num_layers} layers on patches of {PATCH} px and a text encoder "
+        "and backwards, without the optimiser's update. *With encoders* is forwards, behind a "
+        f"vision transformer of {2 * sizes.num_layers} layers on patches of {PATCH} px and a text encoder "
         f"of {sizes.num_layers}. Memory is the peak of what is made, without weights; in training "
         "with their gradients. Multiply-adds are those of one pair.",
         "",
@@ -178,9 +178,8 @@ def _bars(cell: Mapping[str, Any], kind: str, sizes: Sizes) -> list[Bar]:
     clock = "processor_seconds" if on_processors else "seconds"
     bars, compared = [], networks(sizes.num_layers)
     for network in compared:
-        ratios = _ratios(
-            rows[network.name][kind]["seconds"], rows[compared[0].name][kind]["seconds"]
-        )
+        mine, reference = rows[network.name][kind], rows[compared[0].name][kind]
+        ratios = _ratios(mine[clock], reference[clock])
         paper = network.paper_seconds
         mark = None if paper is None else paper / PAPER_REFERENCE
         name = network.name.replace("skip-connected, ", "skip, ")
