@@ -7,7 +7,7 @@ from mplug.interfaces.report.chart import ticks
 from mplug.interfaces.report.markup import Markup, element
 
 WIDTH, COLUMNS = 440, 2
-LABELS, VALUES = 150, 58  # room left and right of the bars
+LABELS, VALUES = 160, 58  # room left and right of the bars
 ROW, TITLE, FOOT, GAP = 22, 28, 26, 18
 STYLE = """
 svg { background: #fff; font: 12px system-ui, sans-serif; fill: #333; }
