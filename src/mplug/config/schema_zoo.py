@@ -10,6 +10,9 @@ Head = Literal["itm", "mlm", "mrfr", "mrc", "itc", "answer"]
 """Heads by what they learn; words are written by the head of "mlm"."""
 
 
+STEM_STRIDE = 4  # pixels for each place of a ResNet's first stage
+
+
 class RegionsPart(Frozen):
     """A picture as regions.
 
@@ -33,6 +36,12 @@ class GridPart(Frozen):
     stages: tuple[PositiveInt, ...]
     width: PositiveInt
     cells: int = Field(default=0, ge=0)
+
+    @property
+    def places(self) -> int:
+        """How many places the feature map of a picture has: each stage but the first halves it."""
+        stride = STEM_STRIDE * 2 ** (len(self.stages) - 1)
+        return (self.image_size // stride) ** 2
 
 
 class PatchesPart(Frozen):

@@ -41,9 +41,10 @@ class PairModel(nn.Module):
         self.inputs = make_inputs(config, words)
         self.body = make_body(body, text)
         pooled = config.pooled_dim or dim
-        self.pool: nn.Module = FirstWord(dim)
-        if config.pool == "product":
-            self.pool = Product(dim, image_dim=seen, pooled_dim=pooled)
+        if {"itm", "answer"} & set(config.heads):  # or no gradient would ever reach it
+            self.pool: nn.Module = FirstWord(dim)
+            if config.pool == "product":
+                self.pool = Product(dim, image_dim=seen, pooled_dim=pooled)
         self.heads = nn.ModuleDict()
         self.apply(initialise)
         self.body.apply(partial(spread, width=dim))
@@ -78,7 +79,8 @@ class PairModel(nn.Module):
         """Words and pictures after reading each other; where `hidden`, what a region shows is not.
 
         What is `written` sees the picture, and of the text only what is not written or stands
-        before it (one stream only). Hide words by handing in ids with masks.
+        before it (one stream only). Hide words by handing in ids with masks. The states of tags
+        follow those of the words.
         """
         words = self.inputs.text(text, view, hidden)
         parts = [words, self.inputs.picture(view, hidden)]
@@ -86,7 +88,8 @@ class PairModel(nn.Module):
             assert isinstance(self.inputs, TaggedWords)
             parts.insert(1, self.inputs.tags(tags, start=text.ids.shape[1]))
         states = self._read(parts, None if written is None else [written])
-        return Joint(states[0], states[-1], states[-1][:, self.inputs.image.before :])
+        told = torch.cat(states[:-1], dim=1)
+        return Joint(told, states[-1], states[-1][:, self.inputs.image.before :])
 
     def write(self, text: Text, view: View | None = None, *, prefix: Text | None = None) -> Words:
         """States that predict the word after each of `text`, which continues prefix and picture.

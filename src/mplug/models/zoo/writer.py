@@ -22,8 +22,6 @@ from mplug.models.zoo.inputs import PlacedGridInput
 from mplug.models.zoo.view import Text, View
 from mplug.nn.modified_resnet import ModifiedResNet
 
-STEM_STRIDE = 4  # pixels for each place of a ResNet's first stage; every further stage doubles it
-
 
 class WriterModel(nn.Module):
     """An encoder over the picture's places and the words before, and the decoder that continues.
@@ -35,11 +33,9 @@ class WriterModel(nn.Module):
         super().__init__()
         self.config = config
         text = config.text
-        stride = STEM_STRIDE * 2 ** (len(config.image.stages) - 1)
-        places = (config.image.image_size // stride) ** 2
         trunk: ModifiedResNet = make_trunk(config.image)
         self.words = word_embeddings(text)
-        self.image = PlacedGridInput(text.hidden_size, trunk=trunk, places=places)
+        self.image = PlacedGridInput(text.hidden_size, trunk=trunk, places=config.image.places)
         self.encoder = PreNormStack(text)
         self.decoder = TextDecoder(text, DecoderConfig(num_layers=config.decoder_layers))
         self.decoder.embeddings = self.words  # both read and write the same words
