@@ -5,6 +5,7 @@ from mplug.config.schema import RunConfig
 from mplug.config.schema_clip import CausalTextConfig, ResNetConfig
 from mplug.config.schema_clip_run import ClipRun
 from mplug.config.schema_uniter_run import UniterRun
+from mplug.config.schema_zoo_run import ZooRun
 from mplug.config.systems import AnyRun
 from mplug.errors import ConfigError
 
@@ -23,6 +24,8 @@ def require_ready(config: AnyRun, *, processes: int = 1) -> None:
     elif isinstance(config, UniterRun):
         _require_source(config)
         _require_one_source(config)
+        _require_room(config, positions=config.model.text.max_positions)
+    elif isinstance(config, ZooRun):
         _require_room(config, positions=config.model.text.max_positions)
     else:
         _require_mplug(config)
@@ -47,6 +50,8 @@ def validation_figures(config: AnyRun) -> list[str]:
     if isinstance(config, UniterRun):
         learned = config.tasks.chosen or config.objectives.mix.shares
         return [f"validation_{name}" for name in learned]
+    if isinstance(config, ZooRun):
+        return [f"validation_{name}" for name in config.objectives.chosen]
     if config.task == "self_critical":
         return ["validation_cider_d"]
     tasks = [name for name in config.tasks.chosen if name != "retrieval"]
@@ -91,7 +96,7 @@ def _require_clip(config: ClipRun, *, processes: int) -> None:
         )
 
 
-def _require_source(config: AnyRun) -> None:
+def _require_source(config: RunConfig | ClipRun | UniterRun) -> None:
     if config.data.train is None and config.data.scenes is None:
         raise ConfigError(
             "data.train is not set: name your records, such as data.train=captions.jsonl "
@@ -99,7 +104,7 @@ def _require_source(config: AnyRun) -> None:
         )
 
 
-def _require_one_source(config: AnyRun) -> None:
+def _require_one_source(config: RunConfig | ClipRun | UniterRun) -> None:
     data = config.data
     if data.train is not None and data.scenes is not None:
         raise ConfigError(

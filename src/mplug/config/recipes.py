@@ -14,6 +14,7 @@ from mplug.config import (
     recipes_records,
     recipes_scenes,
     recipes_uniter,
+    recipes_zoo,
 )
 from mplug.config.edit import did_you_mean
 from mplug.config.schema import RunConfig
@@ -68,6 +69,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         recipes_paper_skills.large_ground_refcocog,
         recipes_paper_skills.large_compare,
         recipes_paper_skills.large_entail,
+        recipes_zoo.albef_pretrain,
     )
 }
 
@@ -82,7 +84,7 @@ FAMILY: dict[str, Callable[[], AnyRun]] = {
         recipes_uniter.uniter_scenes_tasks,
         recipes_uniter.uniter_base_pretrain,
     )
-}
+} | recipes_zoo.RECIPES
 """Recipes of systems other than mPLUG."""
 
 ALL: dict[str, Callable[[], AnyRun]] = {**RECIPES, **FAMILY}

@@ -6,8 +6,10 @@ The parts are in `config/zoo.py`; here is what each model learns, and how its au
 from collections.abc import Callable
 
 from mplug.config import zoo
+from mplug.config.edit import derive
+from mplug.config.recipes_paper import base_pretrain
 from mplug.config.recipes_scenes import demo_pretrain
-from mplug.config.schema import OptimConfig, ScenesConfig, TrainConfig
+from mplug.config.schema import OptimConfig, RunConfig, ScenesConfig, Term, TrainConfig
 from mplug.config.schema_zoo import ZooConfig
 from mplug.config.schema_zoo_run import JointData, JointObjectives, ZooRun
 
@@ -56,6 +58,26 @@ MODELS: dict[str, Callable[[], ZooConfig]] = {
 
 ANSWERS = 256  # room for every answer that questions about scenes have
 ENCODER_WIDTH = 128  # mplug-tiny's, which describes the regions of scenes
+
+
+def albef_pretrain() -> RunConfig:
+    """ALBEF as published: asymmetric fusion, contrast with queue and teacher, matching, words.
+
+    It is mPLUG's base without connected layers and without writing; the one decoder layer that is
+    left learns nothing.
+    """
+    return derive(
+        base_pretrain(),
+        {
+            "name": "albef-pretrain",
+            "model.fusion.scheme": "asymmetric",
+            "model.fusion.connected_at": (),
+            "model.decoder.num_layers": 1,
+            "objectives.prefix_lm": Term(weight=0.0),
+            "optim.lr": 1e-4,
+            "optim.vision_lr": None,
+        },
+    )
 
 
 def small_run(name: str) -> ZooRun:

@@ -112,7 +112,6 @@ class ZooRun(Frozen):
     objectives: JointObjectives
     optim: OptimConfig
     train: TrainConfig = TrainConfig()
-    start_from: str | None = None
 
     @model_validator(mode="after")
     def _objectives_fit(self) -> Self:

@@ -10,15 +10,17 @@ from typing import Any
 from mplug.config.schema import RunConfig
 from mplug.config.schema_clip_run import ClipRun
 from mplug.config.schema_uniter_run import UniterRun
+from mplug.config.schema_zoo_run import ZooRun
 from mplug.errors import ConfigError
 
-AnyRun = RunConfig | ClipRun | UniterRun
+AnyRun = RunConfig | ClipRun | UniterRun | ZooRun
 
 SYSTEM = "system"  # the field with the word; runs of mPLUG, the first system, do without
 SYSTEMS: dict[str, type[AnyRun]] = {
     "mplug": RunConfig,
     "clip": ClipRun,
     "uniter": UniterRun,
+    "zoo": ZooRun,
 }
 
 

@@ -4,7 +4,6 @@ Each function is a model; `small` makes one for two cores of it, with the same p
 """
 
 from mplug.config.schema import TextConfig
-from mplug.config.schema_uniter import RegionsConfig, UniterConfig
 from mplug.config.schema_zoo import (
     CoAttentionBody,
     CrossBody,
@@ -40,14 +39,6 @@ def bert(*, vocab_size: int = BERT_VOCABULARY, num_layers: int = 12) -> TextConf
         intermediate_size=3072,
         max_positions=512,
         dropout=0.1,
-    )
-
-
-def uniter() -> UniterConfig:
-    """UNITER-base (arXiv 1909.11740): words and regions through one stack."""
-    return UniterConfig(
-        text=bert(vocab_size=CASED_VOCABULARY),
-        regions=RegionsConfig(feature_size=DETECTED, classes=CLASSES),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mplug.data.batch import Skipped
 from mplug.data.regions.batch import PaddedRegions, pad_regions
 from mplug.data.regions.stored import Regions
 
@@ -98,6 +99,7 @@ class JointBatch:
     other_texts: PaddedText
     image_ids: Int[Tensor, "batch"]
     caption_ids: Int[Tensor, "batch"]
+    skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         """How many pictures with texts there are."""
@@ -105,7 +107,8 @@ class JointBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
-        return replace(self, **{name: value.to(device) for name, value in vars(self).items()})
+        parts = {name: value for name, value in vars(self).items() if name != "skipped"}
+        return replace(self, **{name: value.to(device) for name, value in parts.items()})
 
 
 def moved(batch: Any, device: torch.device | str) -> dict[str, Any]:

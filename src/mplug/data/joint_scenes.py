@@ -1,7 +1,7 @@
 """Scenes with all the texts that objectives of the family need, as regions or as pixels."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Shown(NamedTuple):
     number: int
 
 
+@runtime_checkable
 class ScenePictures(Protocol):
     """Where scenes come from."""
 

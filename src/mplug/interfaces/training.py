@@ -25,6 +25,7 @@ MODULES = {
     "mplug": "training_mplug",
     "clip": "training_clip",
     "uniter": "training_uniter",
+    "zoo": "training_zoo",
 }
 
 

@@ -1,5 +1,6 @@
 """What of a batch is hidden, and what is asked for."""
 
+import json
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from mplug.config.schema_zoo_run import JointObjectives
 from mplug.data.joint_batch import PaddedText
 from mplug.data.regions.batch import PaddedRegions
+from mplug.data.tokenizer import Tokenizer
 from mplug.objectives import groups, masked_lm, regions
 from mplug.tasks.words import Words
 from mplug.tasks.zoo_draws import ZooDraws
@@ -21,6 +23,14 @@ class Vocabulary(NamedTuple):
 
     words: Words
     continues: Bool[Tensor, "vocab"]  # True at pieces that go on with the word before them
+
+
+def vocabulary_of(tokenizer: Tokenizer, *, device: torch.device) -> Vocabulary:
+    """The vocabulary of `tokenizer`."""
+    pieces: dict[str, int] = json.loads(tokenizer.to_json())["model"]["vocab"]
+    continues = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
+    continues[[place for piece, place in pieces.items() if piece.startswith("##")]] = True
+    return Vocabulary(Words.of(tokenizer, device=device), continues.to(device))
 
 
 class HiddenWords(NamedTuple):

@@ -54,8 +54,8 @@ def text_of(padded: PaddedText) -> Text:
     return Text(padded.ids, padded.mask)
 
 
-def places_of(model: PairModel | WriterModel, *, max_words: int, regions: int) -> int:
-    """The most words, regions or places of a grid that any batch can have."""
+def places_of(model: PairModel | WriterModel, *, words: int, regions: int) -> int:
+    """The most places of two texts of so many words, of regions or of a grid, in any batch."""
     image = model.config.image
     places = image.places if isinstance(image, GridPart) else 0
-    return max(2 * (max_words + 2), regions, places)
+    return max(2 * words, regions, places)

@@ -15,7 +15,7 @@ from mplug.config.schema_zoo import (
     SplitBody,
     StreamBody,
 )
-from mplug.models.single_stream import PostNormStack, Segment, Stack, read_together
+from mplug.models.single_stream import PostNormStack, Segment, read_together
 from mplug.models.text import TextLayer
 from mplug.nn.block import CrossAttentionSublayer, PreNormBlock
 from mplug.nn.co_attention import CoAttentionLayer, CrossFirstStream, CrossStream
@@ -55,7 +55,7 @@ class PreNormStack(nn.Module):
 class OneStream(nn.Module):
     """All segments as one sequence through one stack."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: nn.Module) -> None:
         super().__init__()
         self.stack = stack
 

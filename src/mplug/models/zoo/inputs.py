@@ -1,6 +1,6 @@
 """How words and pictures enter a model: each makes a segment of its sequence."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ Hidden = Bool[Tensor, "batch regions"] | None
 Places = Float[Tensor, "batch places dim"]
 
 
+@runtime_checkable
 class ImageInput(Protocol):
     """Pictures as a segment; `before` of its places stand in front of the first region."""
 
