@@ -9,49 +9,27 @@ One picture (or text) gives one result, a list gives a list. The same call gives
 and what else is in the list changes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
 
-from mplug.inference import index
 from mplug.interfaces.asking import Asking, Box
-from mplug.interfaces.compute import Compute, chunks, joined
+from mplug.interfaces.clip_api import ClipModel
+from mplug.interfaces.compute import Compute, joined
+from mplug.interfaces.embedding import Embedding, Hit, Ranked
 from mplug.interfaces.loading import load_source
-from mplug.interfaces.pictures import (
-    ImageSource,
-    Picture,
-    as_list,
-    join_frames,
-    named,
-    read_picture,
-)
+from mplug.interfaces.pictures import ImageSource, Picture, as_list
 from mplug.interfaces.writing import require_room, writing
 from mplug.training.distributed import choose_device
 from mplug.weights import hub, store
 from mplug.weights.card import ModelCard
+from mplug.weights.clip_folder import LoadedClip
 from mplug.weights.layout import FILES
 
-__all__ = ["Box", "Hit", "ImageSource", "Model", "Picture", "Ranked", "load"]
-
-
-class Ranked(NamedTuple):
-    """A text, the probability that it belongs to the picture, and their cosine similarity."""
-
-    text: str
-    match: float
-    similarity: float
-
-
-class Hit(NamedTuple):
-    """A picture that was found; `match` is the probability of belonging, where it was reranked."""
-
-    position: int  # in the gallery
-    path: Path | None  # where the gallery gave paths
-    similarity: float
-    match: float | None
+__all__ = ["Box", "ClipModel", "Hit", "ImageSource", "Model", "Picture", "Ranked", "load"]
 
 
 def load(
@@ -60,8 +38,10 @@ def load(
     device: str = "auto",
     image_size: int | None = None,
     revision: str | None = None,
-) -> "Model":
+) -> Any:
     """The model of a run (`runs/demo`), of a saved folder, `mplug-tiny`, or of a hub (OWNER/NAME).
+
+    It is a `Model` of mPLUG or, where it was saved as one, a `ClipModel`.
 
     A run gives its exported model or, before it has one, its newest whole checkpoint. `mplug-tiny`
     is the model that mplug brings, unless a folder here is called so. `device` is
@@ -72,10 +52,13 @@ def load(
         ConfigError: the device does not exist here.
     """
     place = choose_device(device)
-    return Model(load_source(source, image_size=image_size, revision=revision), device=place)
+    loaded = load_source(source, image_size=image_size, revision=revision)
+    if isinstance(loaded, LoadedClip):
+        return ClipModel(loaded, device=place)
+    return Model(loaded, device=place)
 
 
-class Model:
+class Model(Embedding):
     """A loaded model with its words and its way of decoding."""
 
     def __init__(self, loaded: store.Loaded, *, device: torch.device | None = None) -> None:
@@ -84,10 +67,15 @@ class Model:
         self._compute = Compute(
             self.network, tokenizer=self.tokenizer, device=device or torch.device("cpu")
         )
+        super().__init__(
+            self._compute,
+            image_size=self.config.vision.image_size,
+            embed_dim=self.config.embed_dim,
+            logit_scale=1 / self.network.temperature.item(),
+        )
         self._asking = Asking(
             self._compute, config=self.config, generation=self.generation, read=self.read
         )
-        self._fingerprint: str | None = None
 
     @staticmethod
     def from_pretrained(
@@ -128,29 +116,6 @@ class Model:
             files=FILES,
             private=private,
         )
-
-    def read(
-        self, image: ImageSource, *, name: str | None = None, frames: int | None = None
-    ) -> Picture:
-        """Read and scale a picture or a clip now, to use it many times.
-
-        A path that ends as videos do gives `frames` (8) frames of the clip, at equal distances.
-        `name` is for error messages.
-
-        Raises:
-            DataError: it is no usable picture or clip; says which and why.
-            MissingExtraError: it is a clip, and the library that reads clips is not installed.
-        """
-        size = self.config.vision.image_size
-        return read_picture(image, size=size, name=name, frames=frames)
-
-    def clip(self, frames: Sequence[ImageSource]) -> Picture:
-        """One clip of pictures in their order, to be given to a method as one picture.
-
-        Raises:
-            DataError: there are none, or one cannot be used; says which and why.
-        """
-        return join_frames([self.read(frame, name=name) for frame, name in named(frames)])
 
     @overload
     def caption(  # type: ignore[overload-overlap]
@@ -270,28 +235,6 @@ class Model:
         """
         return self._asking.entail(images, hypotheses, premise=premise)
 
-    def embed_image(self, images: ImageSource | Sequence[ImageSource]) -> np.ndarray:
-        """Unit vectors, float32 [dim] for one picture, [pictures, dim] for a list.
-
-        Raises:
-            DataError: a picture cannot be used.
-        """
-        sources, single = as_list(images)
-        parts = [self._compute.embed_pictures(pictures) for pictures in self._batches(sources)]
-        rows = joined(parts, width=self.config.embed_dim)
-        return rows[0] if single else rows
-
-    def embed_text(self, texts: str | Sequence[str]) -> np.ndarray:
-        """Unit vectors, float32 [dim] for one text, [texts, dim] for a list.
-
-        Raises:
-            DataError: a text is longer than the model's positions.
-        """
-        if isinstance(texts, str):
-            row: np.ndarray = self._compute.embed_texts([texts])[0]
-            return row
-        return self._compute.embed_texts(list(texts))
-
     def match(self, images: ImageSource | Sequence[ImageSource], texts: str | Sequence[str]) -> Any:
         """The probability that picture and text belong together.
 
@@ -326,69 +269,9 @@ class Model:
         ]
         return sorted(ranked, key=lambda one: -one.match)
 
-    def search(
-        self,
-        gallery: str | Path | index.Index | Sequence[ImageSource],
-        text: str,
-        *,
-        top: int = 10,
-        rerank: int = 0,
-    ) -> list[Hit]:
-        """The `top` pictures nearest to `text`, the nearest `rerank` put in order by matching.
-
-        `gallery` is a folder, whose vectors are kept beside it (see `index`), or a list of
-        pictures. Files of a folder that are no usable pictures are left out.
-
-        Raises:
-            DataError: there is no such folder, or a listed picture cannot be used.
-        """
-        if isinstance(gallery, (str, Path)):
-            gallery = self.index(gallery)
-        if isinstance(gallery, index.Index):
-            sources: Sequence[ImageSource] = gallery.paths
-            rows = gallery.embeddings
-        else:
-            sources, rows = list(gallery), self.embed_image(list(gallery))
-
-        def match(found: list[int]) -> np.ndarray:
-            matched: np.ndarray = self.match([sources[row] for row in found], text)
-            return matched
-
-        places = index.search(rows, self.embed_text(text), top=top, rerank=rerank, match=match)
-        return [
-            Hit(place.row, _path_of(sources[place.row]), place.similarity, place.match)
-            for place in places
-        ]
-
-    def index(self, folder: str | Path, *, report: index.Report = print) -> index.Index:
-        """The folder's pictures with their vectors; only new and changed ones are computed.
-
-        Raises:
-            DataError: there is no such folder.
-        """
-        embedder = index.Embedder(
-            fingerprint=self.fingerprint,
-            dim=self.config.embed_dim,
-            read=self.read,
-            embed=self._compute.embed_pictures,
-        )
-        return index.build_index(folder, embedder=embedder, report=report)
-
-    @property
-    def fingerprint(self) -> str:
-        """It changes whenever a picture's vector would: a hash of everything that makes it."""
-        if self._fingerprint is None:
-            self._fingerprint = self._compute.fingerprint()
-        return self._fingerprint
+    def _matched(self, images: Sequence[ImageSource], text: str) -> np.ndarray:
+        matched: np.ndarray = self.match(images, text)
+        return matched
 
     def _prompt(self, text: str) -> list[int]:
         return [self.tokenizer.cls_id, *self.tokenizer.encode(text)]
-
-    def _batches(self, sources: Sequence[ImageSource]) -> Iterator[list[Picture]]:
-        """Pictures in small batches, each read when its turn comes."""
-        for part in chunks(list(named(sources))):
-            yield [self.read(source, name=name) for source, name in part]
-
-
-def _path_of(source: ImageSource) -> Path | None:
-    return Path(source) if isinstance(source, (str, Path)) else None

@@ -39,6 +39,8 @@ COMMANDS = {
     "entail": Entry("commands_ask:entail", "Judge whether a picture entails a hypothesis."),
     "search": Entry("commands_use:search", "Find a folder's pictures that fit a text."),
     "rank": Entry("commands_use:rank", "Order texts by how well they fit a picture."),
+    "classify": Entry("commands_classify:classify", "Name what a picture shows, of given labels."),
+    "probe": Entry("commands_classify:probe", "Read labels off a frozen model's vectors."),
     "doctor": Entry("doctor:doctor", "Say what this machine has, and what is missing."),
 }
 

@@ -6,19 +6,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from mplug.config.load import load_config
+import torch
+
+from mplug.config.load import load_run
 from mplug.config.paper_results import PaperTable, published
 from mplug.config.schema import RunConfig, Skill
 from mplug.data.records import Record, read_records
 from mplug.errors import CheckpointError, ConfigError, DataError
 from mplug.interfaces.api import Model, load
 from mplug.interfaces.asking import DEEDS
+from mplug.interfaces.clip_api import ClipModel
 from mplug.interfaces.locate import run_config
 from mplug.interfaces.measure import score_of
 from mplug.interfaces.phases import phases
 from mplug.interfaces.predictions import format_for, write_replies, write_search
 from mplug.interfaces.report.content import Score
 from mplug.tasks.asker import Asker
+from mplug.tasks.clip_search import ClipSearcher, evaluate_clip
 from mplug.tasks.figures import Figure
 from mplug.tasks.observer import Observer, Progress
 from mplug.tasks.record_asks import ASKS
@@ -80,16 +84,14 @@ def evaluate_file(source: str, request: Request, *, device: str) -> Measured:
     request = replace(request, ways=_as_trained(request.ways, run))
     model = load(source, device=device)
     _require_skill(model, request.task)
-    observer = Observer(model.network, model.tokenizer, choose_device(device))
     with phases() as show:
-        measure = _search if request.task == "retrieval" else _ask
-        figures, left_out, notes = measure(
-            Asker(observer, model.generation),
+        figures, left_out, notes = _measure(
+            model,
             found.records,
             request,
-            learned=_learned(run, request),
-            data=data,
-            split=split,
+            run=run,
+            names=(data, split),
+            device=choose_device(device),
             progress=lambda *counts: show(f"{request.task}: {request.data.name}", *counts),
         )
     return Measured(
@@ -101,6 +103,33 @@ def evaluate_file(source: str, request: Request, *, device: str) -> Measured:
 
 
 Found = tuple[Sequence[Figure], Sequence[LeftOut], list[str]]
+
+
+def _measure(
+    model: Model | ClipModel,
+    records: Sequence[Record],
+    request: Request,
+    *,
+    run: RunConfig | None,
+    names: tuple[str, str],
+    device: torch.device,
+    progress: Progress,
+) -> Found:
+    data, split = names
+    if isinstance(model, ClipModel):
+        searcher = ClipSearcher(model.network, model.tokenizer, device)
+        return _search_by_clip(searcher, records, request, split=split, progress=progress)
+    observer = Observer(model.network, model.tokenizer, device)
+    measure = _search if request.task == "retrieval" else _ask
+    return measure(
+        Asker(observer, model.generation),
+        records,
+        request,
+        learned=_learned(run, request),
+        data=data,
+        split=split,
+        progress=progress,
+    )
 
 
 def _ask(
@@ -163,8 +192,30 @@ def _search(
     return found.figures, found.left_out, notes
 
 
-def _require_skill(model: Model, task: str) -> None:
-    """Every model searches and describes; the rest must have been learned."""
+def _search_by_clip(
+    searcher: ClipSearcher,
+    records: Sequence[Record],
+    request: Request,
+    *,
+    split: str,
+    progress: Progress,
+) -> Found:
+    if request.rerank:
+        raise ConfigError("--rerank: a CLIP model compares vectors, and matches nothing again")
+    found = evaluate_clip(searcher, records, split=split, progress=progress)
+    notes = []
+    if request.out is not None:
+        write_search(request.out, found)
+        notes.append(f"similarities of {len(found.pictures)} pictures in {request.out}")
+    return found.figures, found.left_out, notes
+
+
+def _require_skill(model: Model | ClipModel, task: str) -> None:
+    """Every model searches, and mPLUG's describe; the rest must have been learned."""
+    if isinstance(model, ClipModel):
+        if task != "retrieval":
+            raise CheckpointError(f"{task}: a CLIP model is measured on retrieval alone")
+        return
     if task in ("retrieval", "caption") or task in model.config.skills:
         return
     raise CheckpointError(
@@ -199,9 +250,10 @@ def _learned(run: RunConfig | None, request: Request) -> tuple[Record, ...]:
 
 
 def _run(source: str) -> RunConfig | None:
-    """The configuration of a run; a saved model or a hub's has none."""
+    """The configuration of a run of mPLUG; a saved model or a hub's has none."""
     file = run_config(source)
-    return None if file is None else load_config(file)
+    config = None if file is None else load_run(file)
+    return config if isinstance(config, RunConfig) else None
 
 
 def _as_trained(ways: Ways, run: RunConfig | None) -> Ways:

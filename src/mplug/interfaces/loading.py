@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
-from mplug.config.load import load_config
-from mplug.config.schema import MPlugConfig
+from mplug.config.load import load_run
+from mplug.config.schema import MPlugConfig, RunConfig
+from mplug.config.schema_clip import ClipConfig
+from mplug.config.schema_clip_run import ClipRun
+from mplug.data.byte_pair import load_tokenizer
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import CheckpointError
 from mplug.interfaces.locate import CHECKPOINTS, require_model
 from mplug.training.checkpoints import Checkpoints
 from mplug.training.state import MODEL_FILE, TASK
 from mplug.weights import store
+from mplug.weights.clip_folder import LoadedClip, build_clip, load_clip
+from mplug.weights.folder import find_folder, read_header, read_json, read_weights, validated
 from mplug.weights.layout import CONFIG
 
 TASK_PREFIX = "model."  # of the model's tensors among a task's
@@ -17,7 +22,7 @@ TASK_PREFIX = "model."  # of the model's tensors among a task's
 
 def load_source(
     source: str | Path, *, image_size: int | None = None, revision: str | None = None
-) -> store.Loaded:
+) -> store.Loaded | LoadedClip:
     """A run's exported model or newest whole checkpoint, a saved folder, or OWNER/NAME.
 
     Raises:
@@ -26,27 +31,39 @@ def load_source(
     found = require_model(source)
     if found is not None and found.unfinished:
         return _load_checkpoint(found.folder, image_size=image_size)
-    saved = source if found is None else found.folder
-    return store.load_pretrained(saved, image_size=image_size, revision=revision)
+    saved = find_folder(source if found is None else found.folder, revision=revision)
+    system = read_header(saved).get("system", "mplug")
+    if system == "clip":
+        return load_clip(saved, image_size=image_size)
+    if system != "mplug":
+        raise CheckpointError(
+            f"{source}: a model of the system {system!r}, which cannot be asked here; "
+            "`mplug evaluate` measures its run"
+        )
+    return store.load_pretrained(saved, image_size=image_size)
 
 
-def _load_checkpoint(run: Path, *, image_size: int | None) -> store.Loaded:
+def _load_checkpoint(run: Path, *, image_size: int | None) -> store.Loaded | LoadedClip:
     """The model inside the newest whole checkpoint of a run that has not exported one yet."""
     checkpoint = Checkpoints(run / CHECKPOINTS, keep=1).latest().checkpoint
     if checkpoint is None:
         raise CheckpointError(f"{run}: holds no checkpoint yet")
-    config = load_config(run / CONFIG)
-    described = checkpoint.folder / MODEL_FILE
-    sizes = MPlugConfig.model_validate_json(described.read_text(encoding="utf-8"))
-    tensors = store.read_weights(checkpoint.folder / TASK)
+    config = load_run(run / CONFIG)
+    where = str(checkpoint.folder / TASK)
+    tensors = {
+        name.removeprefix(TASK_PREFIX): tensor
+        for name, tensor in read_weights(checkpoint.folder / TASK).items()
+        if name.startswith(TASK_PREFIX)
+    }
+    sizes = read_json(checkpoint.folder / MODEL_FILE)
+    if isinstance(config, ClipRun):
+        clip = build_clip(
+            validated(ClipConfig, sizes, where=where), tensors, where=where, image_size=image_size
+        )
+        return LoadedClip(clip, load_tokenizer(run), clip.config, card="")
+    if not isinstance(config, RunConfig):
+        raise CheckpointError(f"{run}: its model can be used when the run has ended")
     model = store.build(
-        sizes,
-        {
-            name.removeprefix(TASK_PREFIX): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(TASK_PREFIX)
-        },
-        where=str(checkpoint.folder / TASK),
-        image_size=image_size,
+        validated(MPlugConfig, sizes, where=where), tensors, where=where, image_size=image_size
     )
     return store.Loaded(model, Tokenizer.load(run), config.generation, model.config, card="")

@@ -40,7 +40,7 @@ class SearchEvaluation:
     scores: Floats = field(repr=False)  # similarities [images, texts]
 
 
-class _Way(NamedTuple):
+class Way(NamedTuple):
     """One way to search: a table [queries, items], what is right, and each query's picture."""
 
     name: str
@@ -72,23 +72,30 @@ def evaluate_search(
     asked, idle = asking(one_a_picture(records), "retrieval")
     shown, images, unread = _encoded(observer, asked, progress)
     captions = [record.caption for record in shown]
-    owner = np.repeat(np.arange(len(shown)), [len(texts) for texts in captions])
     texts = _texts(observer, [text for each in captions for text in each])
     table = observer.similarity(images, texts)
     blank = np.broadcast_to(observer.similarity(_grey(observer), texts), table.shape)
-    right = ground_truth(owner, images=len(shown))
-    ways = (
-        _Way(IMAGE_TO_TEXT, table, blank, right, np.arange(len(shown))),
-        _Way(TEXT_TO_IMAGE, table.T, blank.T, right.T, owner),
-    )
     figures: list[Figure] = []
-    for way in ways:
-        figures += _figures(way, way.table, {BLANK: way.blank}, split=split)
+    for way in both_ways(table, blank, captions=[len(each) for each in captions]):
+        figures += recall_figures(way, way.table, {BLANK: way.blank}, split=split)
         if top:
             figures += _reranked(
                 observer, images, texts, way, top=top, split=split, progress=progress
             )
     return SearchEvaluation(tuple(figures), (*idle, *unread), tuple(shown), table)
+
+
+def both_ways(table: Floats, blank: Floats, *, captions: Sequence[int]) -> tuple[Way, Way]:
+    """Search by pictures and by texts, from similarities [images, texts] and a blank picture's.
+
+    `captions` says how many texts each picture has; they stand in the order of the pictures.
+    """
+    owner = np.repeat(np.arange(len(captions)), captions)
+    right = ground_truth(owner, images=len(captions))
+    return (
+        Way(IMAGE_TO_TEXT, table, blank, right, np.arange(len(captions))),
+        Way(TEXT_TO_IMAGE, table.T, blank.T, right.T, owner),
+    )
 
 
 def _encoded(
@@ -121,8 +128,8 @@ def _grey(observer: Observer) -> Images:
     return observer.images(np.zeros((1, 3, size, size), dtype=np.float32))
 
 
-def _figures(
-    way: _Way,
+def recall_figures(
+    way: Way,
     graded: npt.ArrayLike,
     others: Mapping[str, Floats],
     *,
@@ -130,6 +137,7 @@ def _figures(
     suffix: str = "",
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Figure]:
+    """Recalls of one way to search by `graded` [queries, items], beside chance and `others`."""
     queries, items = way.right.shape
     images, texts = (queries, items) if way.name == IMAGE_TO_TEXT else (items, queries)
     for k in AT:
@@ -156,7 +164,7 @@ def _reranked(
     observer: Observer,
     images: Images,
     texts: Texts,
-    way: _Way,
+    way: Way,
     *,
     top: int,
     split: str,
@@ -173,7 +181,7 @@ def _reranked(
     judged, matched = np.zeros(way.table.shape, dtype=np.bool_), np.zeros(way.table.shape)
     judged[queries, found], matched[queries, found] = True, matches
     give = partial(
-        _figures,
+        recall_figures,
         way,
         others={"similarity_alone": way.table},
         split=split,
