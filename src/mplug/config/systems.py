@@ -1,7 +1,7 @@
 """The kinds of runs: each system has a word, which its runs and its saved models carry.
 
 To add one: its run's schema here, what it must have in `config/ready.py`, how it trains in
-`interfaces/training.py`, what it saves in `weights/systems.py`.
+`interfaces/training.py`, how it is saved on `weights/folder.py`.
 """
 
 from collections.abc import Mapping
