@@ -74,17 +74,18 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 }
 
 
+_OWN: tuple[Callable[[], AnyRun], ...] = (
+    recipes_clip.clip_emoji,
+    recipes_clip.clip_vit_b32,
+    recipes_clip.clip_rn50,
+    recipes_uniter.uniter_scenes_pretrain,
+    recipes_uniter.uniter_scenes_tasks,
+    recipes_uniter.uniter_base_pretrain,
+)
 FAMILY: dict[str, Callable[[], AnyRun]] = {
-    function.__name__.replace("_", "-"): function
-    for function in (
-        recipes_clip.clip_emoji,
-        recipes_clip.clip_vit_b32,
-        recipes_clip.clip_rn50,
-        recipes_uniter.uniter_scenes_pretrain,
-        recipes_uniter.uniter_scenes_tasks,
-        recipes_uniter.uniter_base_pretrain,
-    )
-} | recipes_zoo.RECIPES
+    **{function.__name__.replace("_", "-"): function for function in _OWN},
+    **recipes_zoo.RECIPES,
+}
 """Recipes of systems other than mPLUG."""
 
 ALL: dict[str, Callable[[], AnyRun]] = {**RECIPES, **FAMILY}

@@ -18,8 +18,8 @@ def clip_emoji() -> ClipRun:
         data=DataConfig(
             train="emoji/train.jsonl",
             validation="emoji/validation.jsonl",
-            vocab_size=4000,
-            max_words=30,
+            vocab_size=6000,
+            max_words=60,  # keywords are many, and a bag of them has no positions
         ),
         optim=ClipOptim(
             steps=3000,
