@@ -70,7 +70,7 @@ class BagOfWordsConfig(Frozen):
 
 
 def _fields(given: Any) -> Any:
-    return given if isinstance(given, Mapping) else vars(given)
+    return given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
 
 
 def _kind_of_vision(given: Any) -> str:

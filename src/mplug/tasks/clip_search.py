@@ -102,7 +102,7 @@ def evaluate_clip(
     return SearchEvaluation(tuple(figures), (*idle, *reading.left_out), tuple(shown), table)
 
 
-def _cosines(images: Rows, texts: Rows) -> Floats:
+def _cosines(images: Float[Tensor, "images embed"], texts: Float[Tensor, "texts embed"]) -> Floats:
     table: Floats = (images.double() @ texts.double().T).cpu().numpy()
     return table
 
