@@ -48,7 +48,7 @@ def _image(part: ImagePart, dim: int, *, words: WordEmbeddings, eps: float) -> I
     if isinstance(part, PatchesPart):
         patches = (part.image_size // part.patch_size) ** 2
         return PatchInput(dim, patch_size=part.patch_size, patches=patches)
-    return GridInput(dim, trunk=make_trunk(part))
+    return GridInput(dim, trunk=make_trunk(part), eps=eps)
 
 
 def make_trunk(part: GridPart) -> ModifiedResNet:

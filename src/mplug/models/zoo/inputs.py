@@ -61,25 +61,26 @@ class WholeRegionInput(nn.Module):
 
 
 class GridInput(nn.Module):
-    """Pixel-BERT's: the places of a feature map, projected, with a vector that says "image".
+    """Pixel-BERT's: the places of a feature map, projected, with a vector that says "image", normalised.
 
     Only `view.cells` of them where given: so drawn, they are quick to read and hard to overfit.
     """
 
     before = 0
 
-    def __init__(self, dim: int, *, trunk: ModifiedResNet) -> None:
+    def __init__(self, dim: int, *, trunk: ModifiedResNet, eps: float) -> None:
         super().__init__()
         self.trunk = trunk
         self.linear = nn.Linear(trunk.channels, dim)
         self.segment = nn.Parameter(torch.zeros(dim))
+        self.norm = nn.LayerNorm(dim, eps=eps)
         nn.init.normal_(self.segment, std=NEW_WEIGHT_STD)
 
     def forward(self, view: View, hidden: Hidden = None) -> Segment:
         """The places of each picture's feature map in reading order, or those drawn."""
         assert view.pixels is not None
-        places = self.trunk.grid(view.pixels)
-        return Segment(self.linear(chosen(places, view.cells)) + self.segment)
+        places = self.linear(chosen(self.trunk.grid(view.pixels), view.cells))
+        return Segment(self.norm(places + self.segment))
 
 
 class PlacedGridInput(nn.Module):
