@@ -61,7 +61,7 @@ class WholeRegionInput(nn.Module):
 
 
 class GridInput(nn.Module):
-    """Pixel-BERT's: the places of a feature map, projected, with a vector that says "image", normalised.
+    """Pixel-BERT's: places of a feature map, projected, with a vector that says "image".
 
     Only `view.cells` of them where given: so drawn, they are quick to read and hard to overfit.
     """
