@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 
 from mplug.errors import ConfigError, DataError
 from mplug.interfaces.commands_data import data
+from mplug.interfaces.commands_metrics import metrics
+from tests.data.scenes.packages import write_all
 
 
 def write_records(folder: Path, *, count: int = 3, bad: bool = False) -> Path:
@@ -96,3 +98,26 @@ def test_an_archive_that_is_not_openmoji_is_refused(tmp_path: Path) -> None:
     archive.write_bytes(b"not a package")
     with pytest.raises(DataError, match=r"no\.tgz"):
         run("sample", tmp_path / "scenes", "--openmoji", archive)
+
+
+def test_a_package_that_is_no_icon_set_is_refused(tmp_path: Path) -> None:
+    write_all(tmp_path / "npm")
+    next((tmp_path / "npm").glob("*emojione*")).write_bytes(b"not a package")
+    with pytest.raises(DataError, match="emojione"):
+        run("emoji", tmp_path / "emoji", "--archives", tmp_path / "npm")
+    assert not (tmp_path / "emoji").exists()
+
+
+def test_emoji_are_drawn_and_searched_by_pixels(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    folder = tmp_path / "emoji"
+    write_all(tmp_path / "npm")
+    size = ("--image-size", "16")
+    code, out = run("emoji", folder, "--archives", tmp_path / "npm", *size, "--json")
+    assert (code, json.loads(out)["records"]["test.jsonl"]) == (0, 2)
+    assert run("check", folder / "train.jsonl")[0] == 0
+    words = ["pixels", str(folder / "train.jsonl"), str(folder / "test.jsonl")]
+    told = json.loads(CliRunner().invoke(metrics, [*words, "--json"]).stdout)
+    assert (told["images"], told["texts"], told["known_pictures"]) == (2, 2, 10)
+    assert told["recalls"]["recall_at_5_text_to_image"] == 1
+    assert "recall_at_1_image_to_text" in CliRunner().invoke(metrics, words).stdout

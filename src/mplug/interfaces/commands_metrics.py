@@ -1,4 +1,4 @@
-"""`mplug metrics`: the scorers alone, on files in the official formats."""
+"""`mplug metrics`: the scorers alone, on files in the official formats, and a pixel baseline."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ Split = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 metrics = typer.Typer(
-    help="Score captions or answers that are in files of the official formats.",
+    help="Score captions or answers in files of the official formats; search by pixels.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -94,6 +94,32 @@ def vqa(
         return
     print(f"{len(files.questions)} questions")
     print("\n".join(_lines(figures, digits=2)))
+
+
+@metrics.command()
+def pixels(
+    train: Annotated[Path, typer.Argument(help="Records whose pictures are known.")],
+    test: Annotated[Path, typer.Argument(help="Records whose texts are searched.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Search texts by comparing pixels: the baseline of a model that finds texts for pictures.
+
+    A picture of TEST gets the texts of the pictures of TRAIN that look most like it. Recalls in
+    percent with 95% intervals, for texts that are equal in every letter.
+    """
+    from mplug.tasks.pixel_search import pixel_search
+
+    found = pixel_search(train, test)
+    if as_json:
+        counts = {"images": found.images, "texts": found.texts, "known_pictures": found.known}
+        intervals = {name: list(bounds) for name, bounds in found.intervals.items()}
+        print(json.dumps({**counts, "recalls": found.recalls, "intervals": intervals}))
+        return
+    print(f"{found.images} pictures, {found.texts} texts, {found.known} known pictures")
+    for name, recall in found.recalls.items():
+        low, high = found.intervals[name]
+        print(f"{name:<27} {recall:6.1%}  [{low:.1%}, {high:.1%}]")
 
 
 def _vqa_figures(files: "VqaFiles", *, split: str) -> Iterator[Shown]:

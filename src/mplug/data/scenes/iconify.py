@@ -59,8 +59,8 @@ def find_body(icons: Mapping[str, Any], names: list[str]) -> dict[str, Any] | No
     return None
 
 
-def draw(icon: Mapping[str, Any], icons: Mapping[str, Any]) -> Image.Image:
-    """The drawing as straight RGBA, cropped to what it shows, longest side CELL pixels.
+def draw(icon: Mapping[str, Any], icons: Mapping[str, Any], *, side: int = CELL) -> Image.Image:
+    """The drawing as straight RGBA, cropped to what it shows, longest side `side` pixels.
 
     Raises:
         DataError: the icon draws nothing.
@@ -72,9 +72,9 @@ def draw(icon: Mapping[str, Any], icons: Mapping[str, Any]) -> Image.Image:
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{box}">{icon["body"]}</svg>'
     )
-    side = CELL * OVERSAMPLING
-    image = crop(rasterise(svg, width=side, height=side))
-    scale = CELL / max(image.size)
+    canvas = side * OVERSAMPLING
+    image = crop(rasterise(svg, width=canvas, height=canvas))
+    scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.LANCZOS)
 

