@@ -59,7 +59,7 @@ class OneStream(nn.Module):
         super().__init__()
         self.stack = stack
 
-    def forward(self, *segments: Segment, may_look: Looks = None) -> tuple[States, ...]:
+    def forward(self, *segments: Segment, may_look: Looks = None) -> tuple[Tensor, ...]:
         """The states of each segment."""
         return read_together(self.stack, *segments, may_look=may_look)
 
@@ -82,7 +82,7 @@ class CoAttentionStreams(nn.Module):
         self.text = nn.ModuleList(TextLayer(text) for _ in range(count))
         self.image = nn.ModuleList(TextLayer(image) for _ in range(count))
 
-    def forward(self, text: Segment, image: Segment) -> tuple[States, ...]:
+    def forward(self, text: Segment, image: Segment) -> tuple[Tensor, ...]:
         """The states of text and image."""
         words, places = text.states, image.states
         for layer in self.text_first:
@@ -118,7 +118,7 @@ class CrossStreams(nn.Module):
         self.image = nn.ModuleList(TextLayer(text) for _ in range(config.image_layers))
         self.between = nn.ModuleList(_shared(text) for _ in range(config.cross_layers))
 
-    def forward(self, text: Segment, image: Segment) -> tuple[States, ...]:
+    def forward(self, text: Segment, image: Segment) -> tuple[Tensor, ...]:
         """The states of text and image."""
         words, places = text.states, image.states
         for layer in self.text:
@@ -156,7 +156,7 @@ class SplitStreams(nn.Module):
         self.text = nn.ModuleList(TextLayer(text) for _ in range(config.own_layers))
         self.image = nn.ModuleList(TextLayer(text) for _ in range(config.own_layers))
 
-    def forward(self, text: Segment, image: Segment) -> tuple[States, ...]:
+    def forward(self, text: Segment, image: Segment) -> tuple[Tensor, ...]:
         """The states of text and image."""
         words, places = read_together(self.stack, text, image)
         for layer in self.text:

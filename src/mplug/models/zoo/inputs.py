@@ -133,7 +133,9 @@ class PatchInput(nn.Module):
         return Segment(torch.cat([first, patches], dim=1) + self.segment)
 
 
-def chosen(places: Places, cells: Int[Tensor, "batch cells"] | None) -> Places:
+def chosen(
+    places: Places, cells: Int[Tensor, "batch cells"] | None
+) -> Float[Tensor, "batch read dim"]:
     """The places at `cells`, row by row; all of them for None."""
     if cells is None:
         return places

@@ -45,12 +45,11 @@ class PairModel(nn.Module):
             self.pool: nn.Module = FirstWord(dim)
             if config.pool == "product":
                 self.pool = Product(dim, image_dim=seen, pooled_dim=pooled)
-        self.heads = nn.ModuleDict()
+        self.heads = nn.ModuleDict(
+            {head: self._head(head, pooled=pooled, seen=seen, eps=eps) for head in config.heads}
+        )
         self.apply(initialise)
-        self.body.apply(partial(spread, width=dim))
-        for head in config.heads:
-            self.heads[head] = self._head(head, pooled=pooled, seen=seen, eps=eps)
-            self.heads[head].apply(initialise)
+        self.apply(partial(spread, width=dim))
 
     def _head(self, head: Head, *, pooled: int, seen: int, eps: float) -> nn.Module:
         config = self.config

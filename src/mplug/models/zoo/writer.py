@@ -40,8 +40,7 @@ class WriterModel(nn.Module):
         self.decoder = TextDecoder(text, DecoderConfig(num_layers=config.decoder_layers))
         self.decoder.embeddings = self.words  # both read and write the same words
         self.apply(initialise)
-        for part in (self.encoder, self.decoder):
-            part.apply(partial(spread, width=text.hidden_size))
+        self.apply(partial(spread, width=text.hidden_size))
 
     def write(
         self, text: Text, view: View | None = None, *, prefix: Text
