@@ -5,7 +5,7 @@
 """
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 from mplug.config.schema import (
     DecoderConfig,
@@ -43,7 +43,7 @@ def connected_places(
 
 def tiny() -> MPlugConfig:
     """What the demo trains: 64 px, a stride-8 convolution stem, one or two layers of each kind."""
-    width = {"hidden_size": 128, "num_heads": 4, "intermediate_size": 256}
+    width: dict[str, Any] = {"hidden_size": 128, "num_heads": 4, "intermediate_size": 256}
     return MPlugConfig(
         vision=VisionConfig(
             image_size=64,
@@ -63,7 +63,7 @@ def tiny() -> MPlugConfig:
 
 def small() -> MPlugConfig:
     """About 30 M parameters, for one machine and tens of thousands of pictures of your own."""
-    width = {"hidden_size": 320, "num_heads": 5, "intermediate_size": 1280}
+    width: dict[str, Any] = {"hidden_size": 320, "num_heads": 5, "intermediate_size": 1280}
     return MPlugConfig(
         vision=VisionConfig(
             image_size=128,
