@@ -16,6 +16,7 @@ from mplug.models.skills import with_skills
 from mplug.tasks import evaluation
 from mplug.weights import store
 from mplug.weights.store import save_pretrained
+from tests.clips import write_clip
 from tests.tiny import CARD, SKILLS, broken_pictures, picture, save_tiny
 
 
@@ -238,6 +239,18 @@ def test_predictions_are_written_for_every_record_that_asks(
     # The broken picture has an answer too, or servers would refuse the file.
     assert [row[key] for row in written] == [70, 71, 72, 73][: len(written)]
     assert len(written) == (4 if task == "answer" else 3)
+
+
+def test_clips_are_found_and_their_ranks_are_no_shares(
+    skilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for number in range(3):
+        write_clip(tmp_path / f"{number}.mp4", count=4 + number)
+        rows.append({"video": f"{number}.mp4", "caption": [f"boat {number}", "two green boats"]})
+    (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    evaluate(skilled, "retrieval", [f"data={tmp_path / 'clips.jsonl'}"], frames=2)
+    assert re.search(r"[1-3]\.\d\d  median rank text to clip", capsys.readouterr().out)
 
 
 def test_without_official_ids_predictions_are_lines(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mplug.interfaces.report.content import SCALES
+from mplug.interfaces.report.content import scale_of
 from mplug.interfaces.report.wording import figure, metric_title, spelled
 
 
@@ -13,7 +13,7 @@ def difference_lines(differences: Sequence[dict[str, Any]], *, other: str) -> It
         members = [each for each in differences if each["split"] == split]
         yield f"{spelled(split)} ({members[0]['n']:,} scenes), against {other}"
         for each in members:
-            scale = SCALES.get(each["metric"], 1.0)
+            scale = scale_of(each["metric"])
             value, before = (figure(each[name], scale=scale) for name in ("value", "other"))
             gain, low, high = (
                 signed(figure(bound, scale=scale), bound)
@@ -37,7 +37,7 @@ def table_lines(scores: Sequence[dict[str, Any]], *, unit: str = "scenes") -> It
         members = [score for score in scores if score["split"] == split]
         yield f"{spelled(split)} ({members[0]['n']:,} {unit})"
         for score in members:
-            scale = SCALES.get(score["metric"], 1.0)
+            scale = scale_of(score["metric"])
             value, low, high = (
                 figure(score[name], scale=scale) for name in ("value", "low", "high")
             )

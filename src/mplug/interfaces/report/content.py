@@ -14,14 +14,20 @@ from mplug.interfaces.report.examples import (
 
 # Metrics that are no fractions, with the end of the scale their bars are drawn on.
 SCALES = {"cider_d": 10.0}
+RANKS = "median_rank"  # how metrics begin that count places: any number from 1
+
+
+def scale_of(metric: str) -> float:
+    """The largest value a metric can take."""
+    return math.inf if metric.startswith(RANKS) else SCALES.get(metric, 1.0)
 
 
 @dataclass(frozen=True)
 class Score:
     """One figure with its 95% interval, beside what can be had without seeing.
 
-    Fractions are from 0 to 1; metrics in `SCALES` have their own scale. `n` is how many scenes
-    were evaluated. `signature` says how the figure was computed.
+    Fractions are from 0 to 1; metrics in `SCALES` have their own scale, ranks have none. `n` is how
+    many scenes were evaluated. `signature` says how the figure was computed.
     """
 
     task: str
@@ -55,7 +61,7 @@ class Score:
     @property
     def scale(self) -> float:
         """The largest value the metric can take."""
-        return SCALES.get(self.metric, 1.0)
+        return scale_of(self.metric)
 
     @property
     def not_beaten(self) -> list[str]:
