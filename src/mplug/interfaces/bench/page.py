@@ -60,8 +60,8 @@ def lines(cells: Cells) -> list[str]:
         "believe where other work ran on them (a load above their number). Training is forwards "
         "and backwards, without the optimiser's update. *With encoders* is forwards, behind a "
         f"vision transformer of {2 * sizes.num_layers} layers on patches of {PATCH} px and a text "
-        f"encoder of {sizes.num_layers}. Memory is the peak of what is made, without weights; in training "
-        "with their gradients. Multiply-adds are those of one pair.",
+        f"encoder of {sizes.num_layers}. Memory is the peak of what is made, without weights; in "
+        "training with their gradients. Multiply-adds are those of one pair.",
         "",
         *_networks(sizes),
         *(line for name in cells.names for line in _shape(cells, name, sizes)),
