@@ -18,6 +18,21 @@ CONCEPTS = 100
 TINY_WIDTH = 128  # of mplug-tiny's patches
 
 
+def _little() -> UniterConfig:
+    return UniterConfig(
+        text=TextConfig(
+            vocab_size=1500,
+            hidden_size=128,
+            num_layers=3,
+            num_heads=4,
+            intermediate_size=512,
+            max_positions=40,
+            dropout=0.1,
+        ),
+        regions=RegionsConfig(feature_size=TINY_WIDTH, classes=CONCEPTS + 2),
+    )
+
+
 def uniter_scenes_pretrain() -> UniterRun:
     """UNITER on scenes with exact boxes, the full mix of objectives; minutes on two cores.
 
@@ -27,18 +42,7 @@ def uniter_scenes_pretrain() -> UniterRun:
     return UniterRun(
         name="uniter-scenes-pretrain",
         task="pretrain",
-        model=UniterConfig(
-            text=TextConfig(
-                vocab_size=1500,
-                hidden_size=128,
-                num_layers=3,
-                num_heads=4,
-                intermediate_size=512,
-                max_positions=40,
-                dropout=0.1,
-            ),
-            regions=RegionsConfig(feature_size=TINY_WIDTH, classes=CONCEPTS + 2),
-        ),
+        model=_little(),
         data=RegionData(
             regions="runs/uniter-scenes-regions",
             scenes=ScenesConfig(
