@@ -239,8 +239,8 @@ def test_overfitting_drives_one_batch_to_a_loss_near_zero(
     records = write_colours(tmp_path / "six", count=6, seed=2)
     others = write_colours(tmp_path / "others", count=6, seed=3)
     words = [*MODEL, f"data.train={records}", f"data.validation={others}", *LEARN]
-    words += ["optim.batch_size=6", "optim.steps=300", "optim.betas=[0.9, 0.95]"]
-    words += [f"start_from={learned}", "optim.steps=50"] if recipe == "tiny-caption" else []
+    words += ["optim.batch_size=6", "optim.steps=400", "optim.betas=[0.9, 0.95]"]
+    words += [f"start_from={learned}", "optim.steps=100"] if recipe == "tiny-caption" else []
     run = train(tmp_path / "run", recipe, *words, overfit=True)
     last = [line for line in metrics(run) if line["kind"] == "train"][-1]
     losses = {name: last[name] for name in (*OBJECTIVES, "caption") if name in last}
