@@ -47,11 +47,11 @@ def peak_bytes(work: Callable[[], object], *, device: torch.device) -> int:
     return storages.peak
 
 
-class _Storages(TorchDispatchMode):
+class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches every result of every operation until its memory is given back."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peak = self._now = 0
         self._alive: dict[int, weakref.ref[Any]] = {}
 

@@ -130,25 +130,24 @@ class Encoders(nn.Module):
 
     def __init__(self, sizes: Sizes, shape: Shape) -> None:
         super().__init__()
-        width = {
-            "hidden_size": sizes.dim,
-            "num_heads": sizes.num_heads,
-            "intermediate_size": sizes.hidden_dim,
-        }
         self.vision = VisionTransformer(
             VisionConfig(
                 image_size=shape.image_size,
                 patch_size=PATCH,
+                hidden_size=sizes.dim,
                 num_layers=2 * sizes.num_layers,
-                **width,
+                num_heads=sizes.num_heads,
+                intermediate_size=sizes.hidden_dim,
             )
         )
         self.text = TextEncoder(
             TextConfig(
                 vocab_size=VOCABULARY,
-                max_positions=shape.words,
+                hidden_size=sizes.dim,
                 num_layers=sizes.num_layers,
-                **width,
+                num_heads=sizes.num_heads,
+                intermediate_size=sizes.hidden_dim,
+                max_positions=shape.words,
             )
         )
 
