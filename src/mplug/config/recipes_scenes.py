@@ -159,12 +159,12 @@ def scenes_200_scst() -> RunConfig:
         {
             "tasks": TasksConfig(caption=TaskConfig()),
             "start_from": "mplug-tiny",
-            "optim.steps": 300,
+            "optim.steps": 750,
             "optim.batch_size": 32,
-            "optim.lr": 1e-4,
+            "optim.lr": 4e-4,
             "optim.vision_lr": 0.0,
             "optim.warmup_steps": 20,
-            "train.evaluate_every": 50,
-            "train.save_every": 50,
+            "train.evaluate_every": 150,
+            "train.save_every": 150,
         },
     )
