@@ -22,7 +22,7 @@ from mplug.tasks.zoo_step import Step
 from mplug.training.distributed import Processes
 from mplug.training.task import Group, StepResult
 
-VERDICTS = {name: "no better than blind" for name in NAMES}
+VERDICTS: dict[str, str] = {name: "no better than blind" for name in NAMES}
 VALIDATION = 2**40  # a step that no training reaches, whose draws are validation's
 
 

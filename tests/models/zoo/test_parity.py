@@ -83,6 +83,7 @@ def test_visualbert() -> None:
     config = config.model_copy(update={"image": image})
     model = ours(config, keys.visualbert(2), theirs, layers=2)
     seen = regions()
+    assert seen.mask is not None
     joint = model.encode(Text(IDS, MASK), View(seen))
     expected = theirs(
         input_ids=IDS,
@@ -119,6 +120,7 @@ def test_lxmert() -> None:
     config = config.model_copy(update={"image": image, "body": body, "answers": ANSWERS})
     model = ours(config, keys.lxmert(3, 1, 2), theirs, layers=3)
     seen = regions()
+    assert seen.mask is not None
     joint = model.encode(Text(IDS, MASK), View(seen))
     given = {
         "input_ids": IDS,

@@ -1,8 +1,5 @@
 """Where words and pictures meet: a stack over both, or a stack for each with ways between them."""
 
-from collections.abc import Callable
-from functools import partial
-
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -13,7 +10,6 @@ from mplug.config.schema_zoo import (
     CoAttentionBody,
     CrossBody,
     SplitBody,
-    StreamBody,
 )
 from mplug.models.single_stream import PostNormStack, Segment, read_together
 from mplug.models.text import TextLayer
@@ -168,15 +164,15 @@ class SplitStreams(nn.Module):
 
 def make_body(config: Body, text: TextConfig) -> nn.Module:
     """The body that a configuration names."""
-    makers: dict[type, Callable[[], nn.Module]] = {
-        CoAttentionBody: partial(CoAttentionStreams, text, config),
-        CrossBody: partial(CrossStreams, text, config),
-        SplitBody: partial(SplitStreams, text, config),
-    }
-    if isinstance(config, StreamBody):
-        before = config.kind == "pre_norm_stream"
-        return OneStream(PreNormStack(text) if before else PostNormStack(text))
-    return makers[type(config)]()
+    if isinstance(config, CoAttentionBody):
+        return CoAttentionStreams(text, config)
+    if isinstance(config, CrossBody):
+        return CrossStreams(text, config)
+    if isinstance(config, SplitBody):
+        return SplitStreams(text, config)
+    if config.kind == "pre_norm_stream":
+        return OneStream(PreNormStack(text))
+    return OneStream(PostNormStack(text))
 
 
 def image_dim(config: Body, text: TextConfig) -> int:

@@ -25,8 +25,6 @@ from mplug.models.zoo.regions import (
 from mplug.nn.embeddings import WordEmbeddings
 from mplug.nn.modified_resnet import ModifiedResNet
 
-WORDS = {"plain": PlainWords, "typed": TypedWords, "tagged": TaggedWords}
-
 
 def make_inputs(
     config: PairConfig, words: WordEmbeddings
@@ -38,7 +36,9 @@ def make_inputs(
         return VisualWords(words, look)
     dim = image_dim(config.body, config.text)
     image = _image(config.image, dim, words=words, eps=config.text.layer_norm_eps)
-    return WORDS[config.words](words, image)
+    if config.words == "tagged":
+        return TaggedWords(words, image)
+    return TypedWords(words, image) if config.words == "typed" else PlainWords(words, image)
 
 
 def _image(part: ImagePart, dim: int, *, words: WordEmbeddings, eps: float) -> ImageInput:
