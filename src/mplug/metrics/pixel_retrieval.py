@@ -18,9 +18,9 @@ def pixel_similarity(
 ) -> Floats:
     """How much each picture looks like the nearest known picture of each text [pictures, texts].
 
-    Minus the squared distance of `baselines.pixel_features`; minus infinity for a text that no
-    known picture has. `text_of_known` says which text each known picture has, counted from 0; a
-    negative number is a text that is not among those searched.
+    Minus the squared distance of their features; minus infinity for a text that no known picture
+    has. `text_of_known` says which text each known picture has, counted from 0; a negative number
+    is a text that is not among those searched.
 
     Raises:
         ValueError: there are not as many texts as known pictures, or one is not below `texts`.
