@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from mplug.nn.co_attention import CoAttentionLayer, CrossFirstStream, CrossStrea
 from tests.models.small import enliven
 
 WORDS, PATCHES, TEXT, IMAGE = 5, 7, 12, 10
-SIZES = {"eps": 1e-12, "dropout": 0.0}
+SIZES: dict[str, Any] = {"eps": 1e-12, "dropout": 0.0}
 KINDS = ("own", "cross", "shared")
 
 

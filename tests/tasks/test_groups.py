@@ -1,5 +1,7 @@
 """Learning rates: of the encoders, of the temperature, of the rest."""
 
+from typing import Any
+
 import pytest
 
 from mplug.config.schema import OptimConfig
@@ -29,7 +31,8 @@ def test_every_trained_parameter_is_in_one_group() -> None:
 def test_an_encoder_may_have_its_own_rate(
     encoder: str, rate: float | None, expected: float
 ) -> None:
-    found = groups(**{f"{encoder}_lr": rate})
+    rates: dict[str, Any] = {f"{encoder}_lr": rate}
+    found = groups(**rates)
     assert found[encoder].lr == expected
     assert found["rest"].lr == 0.01
 

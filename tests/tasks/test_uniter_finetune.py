@@ -67,7 +67,7 @@ def test_the_loss_is_the_weighted_sum_of_the_tasks() -> None:
 @pytest.mark.parametrize("name", ["answer", "compare", "ground", "entail", "retrieve"])
 def test_only_what_a_task_uses_learns(name: str) -> None:
     task = finetuning(UniterTasks(**{name: getattr(ALL, name)}))
-    task(batch(), 0).loss.backward()  # type: ignore[no-untyped-call]
+    task(batch(), 0).loss.backward()
     for each, parameter in task.named_parameters():
         if parameter.requires_grad and "pooler" not in each:
             assert parameter.grad is not None, each

@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -78,13 +79,14 @@ def test_every_objective_has_a_loss_that_reaches_the_model(name: str) -> None:
     settings = UniterObjectives(mix=MIX, word_share=0.5)
     found = terms(name, model, random_pairs(6), settings=settings, words=words(), draws=draws())  # type: ignore[arg-type]
     found.loss.mean().backward()  # type: ignore[no-untyped-call]
-    assert model.stack.layers[0].self_attention.attention.query.weight.grad is not None
+    query = dict(model.named_parameters())["stack.layers.0.self_attention.attention.query.weight"]
+    assert query.grad is not None
     assert (found.blind is None) == (name == "mlm")
 
 
 def seen_by(model, name: str, masking: str):  # type: ignore[no-untyped-def]
     """What the model is given: the ids, and which regions are hidden."""
-    given = {}
+    given: dict[str, Any] = {}
     encode = model.encode
 
     def spy(ids, mask, regions, *, hidden=None):  # type: ignore[no-untyped-def]

@@ -166,7 +166,7 @@ def view(*, offset: int, size: tuple[int, ...], stride: tuple[int, ...], numbers
             return kept if one == "numbers" else None
 
     out = io.BytesIO()
-    rebuild = torch._utils._rebuild_tensor_v2  # type: ignore[attr-defined]
+    rebuild = torch._utils._rebuild_tensor_v2
     made = Calls(rebuild, "numbers", offset, size, stride, False, OrderedDict())
     Pickler(out, protocol=2).dump({"a": made})
     return out.getvalue()

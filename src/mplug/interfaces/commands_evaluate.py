@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
@@ -156,7 +156,7 @@ def _on_scenes(
         galleries = Galleries(splits, *sets)
         if against is None:
             scored = evaluate_scenes(run, galleries=galleries, tasks=chosen, device=device)
-            found = {"scores": [asdict(score) for score in scored]}
+            found: dict[str, Any] = {"scores": [asdict(score) for score in scored]}
             lines = table_lines(found["scores"])
         else:
             compared = compare_on_scenes(

@@ -14,7 +14,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -172,7 +172,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 class TensorUnpickler(pickle.Unpickler):
     """Builds dictionaries of where numbers are; whatever else is named is refused."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
         self.storages: dict[str, Storage] = {}  # by key, also those that no tensor is made of
 

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -9,8 +10,9 @@ from mplug.config.schema import ScenesConfig
 from mplug.data.items import ENTAILMENT
 from mplug.data.regions import scene_bank as module
 from mplug.data.regions.batch import collate_region_tasks, collate_regions
-from mplug.data.regions.scene_bank import Floats, SceneBank, class_count, scene_bank
+from mplug.data.regions.scene_bank import SceneBank, class_count, scene_bank
 from mplug.data.regions.scene_examples import SceneRegions, SceneRegionTasks, answers_of
+from mplug.data.regions.stored import Floats
 from mplug.data.scenes.stream import SceneExamples
 from mplug.data.tokenizer import Tokenizer
 
@@ -18,7 +20,7 @@ CONFIG = ScenesConfig(concepts=20, max_objects=3, held_out_pairs=30)
 SIZE = 24  # pixels
 
 
-def describe(pixels: np.ndarray, boxes: list[Floats]) -> list[Floats]:
+def describe(pixels: Floats, boxes: Sequence[Floats]) -> list[Floats]:
     """The mean colour of the picture, and the box's left side."""
     means = pixels.mean(axis=(2, 3))
     return [

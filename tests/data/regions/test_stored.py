@@ -49,6 +49,7 @@ def test_soft_labels_may_be_left_out(tmp_path: Path) -> None:
 
 def test_uniters_own_files_are_read(tmp_path: Path) -> None:
     one = regions()
+    assert one.soft_labels is not None
     more = np.zeros((3, 2))  # width and height, which are known from the corners
     file = written(
         tmp_path,

@@ -207,7 +207,7 @@ def _one_of(places: Sequence[int], random: np.random.Generator) -> int:
 def answers_of(bank: SceneBank, config: ScenesConfig) -> tuple[str, ...]:
     """Every answer that questions about these scenes have, in the order of the alphabet."""
     scenes = SceneExamples(config, image_size=1)
-    found = set()
+    found: set[str] = set()
     for turn in range(ANSWER_ROUNDS):
         for place, scene in enumerate(bank.scenes):
             random = scenes.random(place, turn, ASKED)
