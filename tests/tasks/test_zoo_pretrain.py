@@ -11,7 +11,13 @@ from tests.tasks.zoo_batches import batch, task, tiny
 STEPS, EVERY, WARM, RATE = 150, 15, 30, 2e-3
 
 
-@pytest.mark.parametrize("name", MODELS)
+QUICK = ("oscar", "unified-vlp")  # one that reads, one that also writes; the others take longer
+EVERYONE = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS
+]
+
+
+@pytest.mark.parametrize("name", EVERYONE)
 def test_a_batch_of_scenes_is_learned_by_heart(name: str) -> None:
     config, objectives = tiny(MODELS[name]()), OBJECTIVES[name]
     shown = batch(as_regions=config.image.kind == "regions")

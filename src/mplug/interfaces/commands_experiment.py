@@ -70,3 +70,46 @@ def fusion(
         print(json.dumps(found))
     else:
         print(f"{base}.md: {len(table.names)} cells, {len(missing)} to come")
+
+
+@experiment.command()
+def uniter(
+    *,
+    out: Out = Path("runs/experiment-uniter"),
+    runs: Runs = Path("runs/experiment-uniter/runs"),
+    seeds: Seeds = 1,
+    steps: Annotated[int, typer.Option(min=1, help="Of each row's pretraining.")] = 3000,
+    task_steps: Annotated[int, typer.Option(min=1, help="On all tasks at once.")] = 1500,
+    pictures: Annotated[int, typer.Option(min=24, help="Scenes to learn from.")] = 12000,
+    scenes: Annotated[int, typer.Option(min=1, help="Held-out scenes of each split.")] = 500,
+    cell: Names = None,
+    cells: Most = None,
+    device: Where = "cpu",
+    as_json: Json = False,
+) -> None:
+    """UNITER's objectives on scenes: none, MLM, and more and more of the others.
+
+    Writes uniter-experiment.json, .md and .svg into OUT after every cell. The same command again
+    goes on where it stopped; --cells 0 writes the page anew.
+    """
+    with only_json(as_json):
+        from mplug.interfaces.experiments import uniter_page
+        from mplug.interfaces.experiments.cells import Cells, fill, write_page
+        from mplug.interfaces.experiments.uniter import NAME, Extent, UniterExperiment
+
+        extent = Extent(steps, task_steps, pictures, scenes)
+        asked = UniterExperiment(extent, folder=runs, device=device)
+        base = out / "uniter-experiment"
+        table = Cells(base.with_suffix(".json"), experiment=NAME, settings=asked.settings)
+        names = cell or asked.names(seeds=seeds)
+
+        def write() -> None:
+            write_page(base, "\n".join(uniter_page.lines(table)), chart=uniter_page.chart(table))
+
+        done = fill(table, names, asked.measure, most=cells, after=write)
+        missing = [name for name in asked.names(seeds=seeds) if name not in table]
+    found = {"page": f"{base}.md", "done": done, "missing": missing}
+    if as_json:
+        print(json.dumps(found))
+    else:
+        print(f"{base}.md: {len(table.names)} cells, {len(missing)} to come")

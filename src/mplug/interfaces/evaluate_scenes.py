@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mplug.config.load import load_config
+from mplug.config.load import load_run
 from mplug.config.schema import RunConfig, ScenesConfig
+from mplug.config.schema_uniter_run import UniterRun
 from mplug.errors import CheckpointError, ConfigError
 from mplug.interfaces.api import Model, load
 from mplug.interfaces.locate import run_config
@@ -91,7 +92,13 @@ def _figures(
     run: Path, world: ScenesConfig, *, galleries: Galleries, tasks: Sequence[str], device: str
 ) -> list[tuple[str, Figure]]:
     """Split by split."""
-    config, model = _config(run), load(run, device=device)
+    config = _config(run)
+    if isinstance(config, UniterRun):
+        from mplug.interfaces.evaluate_uniter import Extent, uniter_figures
+
+        extent = Extent(galleries.splits, galleries.scenes, galleries.remembered, galleries.objects)
+        return [*uniter_figures(run, config, extent=extent, tasks=tasks, device=device)]
+    model = load(run, device=device)
     chosen = _chosen(model, tasks)
     found = [
         *_together(model, config, world, galleries=galleries, tasks=chosen, device=device),
@@ -100,14 +107,17 @@ def _figures(
     return [each for split in galleries.splits for each in found if each[0] == split]
 
 
-def _config(run: Path) -> RunConfig:
+def _config(run: Path) -> RunConfig | UniterRun:
     file = run_config(run)
     if file is None:
         raise ConfigError(f"{run} has no config.json, so it is no run: name the folder of a run")
-    return load_config(file)
+    config = load_run(file)
+    if isinstance(config, RunConfig | UniterRun):
+        return config
+    raise ConfigError(f"{run}: runs of the system {config.system!r} have no galleries of scenes")
 
 
-def _world(config: RunConfig, run: Path) -> ScenesConfig:
+def _world(config: RunConfig | UniterRun, run: Path) -> ScenesConfig:
     if config.data.scenes is None:
         raise ConfigError(
             f"{run / 'config.json'}: data.scenes is null: only runs on scenes have galleries; "

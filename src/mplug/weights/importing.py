@@ -13,10 +13,12 @@ from typing import Any
 from torch import nn
 
 from mplug.config.schema import GenerationConfig
+from mplug.data.byte_pair import load_tokenizer
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import CheckpointError
 from mplug.models.mplug import MPlug
 from mplug.weights.card import ModelCard
+from mplug.weights.clip_folder import save_clip
 from mplug.weights.convert import import_original
 from mplug.weights.layout import CONFIG
 from mplug.weights.original_albef import import_albef
@@ -28,6 +30,7 @@ from mplug.weights.reading import Weights, read_weights
 from mplug.weights.starting import find_tokenizer, normalisation_of
 from mplug.weights.store import build, save_pretrained
 from mplug.weights.towers import TextTower, VisionTower, save_tower
+from mplug.weights.uniter_folder import LoadedUniter, save_uniter
 
 ACCOUNT = "import.json"
 
@@ -139,8 +142,12 @@ def _clip(request: Request, weights: Weights) -> Import:
     made = import_clip(weights.tensors, weights.config, image_size=request.image_size)
     sizes = made.model.config.model_dump(mode="json")
     told = {"dropped": made.dropped, "resized": made.resized}
-    account = _account(request, weights, made.model, sizes, told)
-    return Import(account, lambda folder: _not_yet(request, folder))
+
+    def save(folder: Path) -> None:
+        words = load_tokenizer(request.vocabulary or weights.folder)
+        save_clip(folder, model=made.model, tokenizer=words, card=_card(request, weights))
+
+    return Import(_account(request, weights, made.model, sizes, told), save)
 
 
 def _uniter(request: Request, weights: Weights) -> Import:
@@ -148,12 +155,13 @@ def _uniter(request: Request, weights: Weights) -> Import:
     made = import_uniter(weights.tensors, weights.config, ignore=request.ignore)
     sizes = made.model.config.model_dump(mode="json")
     told = {"dropped": made.dropped, "new": made.new}
-    account = _account(request, weights, made.model, sizes, told)
-    return Import(account, lambda folder: _not_yet(request, folder))
 
+    def save(folder: Path) -> None:
+        words = _vocabulary(request, weights)
+        loaded = LoadedUniter(made.model, words, answers=(), encoder="")
+        save_uniter(folder, loaded, card=_card(request, weights))
 
-def _not_yet(request: Request, folder: Path) -> None:
-    raise CheckpointError(f"{folder}: a {request.kind} model cannot be saved yet")
+    return Import(_account(request, weights, made.model, sizes, told), save)
 
 
 def _bert(request: Request, weights: Weights) -> Import:

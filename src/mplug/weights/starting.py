@@ -16,6 +16,7 @@ from mplug.errors import CheckpointError, ConfigError
 from mplug.models.mplug import MPlug
 from mplug.nn.embeddings import resize_positions
 from mplug.weights import shipped
+from mplug.weights.clip_folder import load_clip
 from mplug.weights.layout import CONFIG, TOKENIZER
 from mplug.weights.original_bert import import_bert
 from mplug.weights.original_vit import import_vit
@@ -95,8 +96,7 @@ def read_vision_tower(source: str | Path) -> VisionTower:
     if is_tower(settings):
         return load_vision_tower(folder, settings)
     if settings.get("format") == "mplug":
-        loaded = load_pretrained(folder)
-        return VisionTower(loaded.config.vision, loaded.model.vision.state_dict())
+        return _vision_of(folder, system=str(settings.get("system", "mplug")))
     weights = read_weights(find(source))
     return import_vit(
         weights.tensors, weights.config, normalisation=normalisation_of(weights.folder)
@@ -251,6 +251,16 @@ def _folder(source: str | Path) -> Path:
 def _settings(folder: Path) -> Mapping[str, object]:
     file = folder / CONFIG
     return read_settings(file) if file.is_file() else {}
+
+
+def _vision_of(folder: Path, *, system: str) -> VisionTower:
+    if system == "clip":
+        config, network = (loaded := load_clip(folder)).config.vision, loaded.model.vision
+        if not isinstance(config, VisionConfig):
+            raise CheckpointError(f"{folder}: its image encoder is no vision transformer")
+        return VisionTower(config, network.state_dict())
+    model = load_pretrained(folder).model
+    return VisionTower(model.config.vision, model.vision.state_dict())
 
 
 def _text_of(folder: Path) -> TextTower:

@@ -49,6 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("experiment")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(fusion, "recipe", little)
+        patched.setattr(fusion, "REMEMBERED", 4)
         run(folder, cell=["encoders", "skip/steps/0", "connected/steps/0", "connected/time/0"])
     return folder
 

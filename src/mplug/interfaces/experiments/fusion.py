@@ -47,6 +47,7 @@ SHARED = (
 )
 SPLITS: tuple[SplitName, ...] = ("training_artists", "unseen_artist")
 ASKED = ("answer", "compare")
+REMEMBERED = 3000  # training scenes whose questions the baselines know
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class FusionExperiment:
             splits=SPLITS,
             tasks=ASKED,
             count=self.extent.scenes,
-            remembered=self.extent.scenes,
+            remembered=REMEMBERED,
             image_size=config.model.vision.image_size,
             device=self.device,
         )
