@@ -50,7 +50,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(fusion, "recipe", little)
         patched.setattr(fusion, "REMEMBERED", 4)
-        run(folder, cell=["encoders", "skip/steps/0", "connected/steps/0", "connected/time/0"])
+        patched.setattr(fusion, "SCHEMES", ("skip", "connected"))
+        patched.setattr(fusion, "PACE_STEPS", 1)
+        patched.setattr(fusion, "PACE_ROUNDS", 1)
+        run(folder, cell=["encoders", "skip/steps/0", "connected/steps/0"])
+        # In so few steps a pace is noise, even below nothing: what follows from it is not.
+        run(folder, cell=["pace"])
+        paces = table(folder)["cells"]["pace"]["seconds_per_step"]
+        assert {scheme: len(rounds) for scheme, rounds in paces.items()} == {
+            "skip": 1,
+            "connected": 1,
+        }
+        patched.setattr(fusion, "steps_in_time", lambda *_, **__: 2)
+        run(folder, cell=["connected/time/0"])
     return folder
 
 
@@ -63,6 +75,7 @@ def table(folder: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_a_cell_holds_scores_of_both_tasks_beside_what_sees_nothing(made: Path) -> None:
     cells = table(made)["cells"]
     for name in ("skip/steps/0", "connected/steps/0", "connected/time/0"):
@@ -77,6 +90,7 @@ def test_a_cell_holds_scores_of_both_tasks_beside_what_sees_nothing(made: Path) 
     )
 
 
+@pytest.mark.slow
 def test_all_schemes_begin_with_the_same_encoders_and_a_fusion_of_their_own(made: Path) -> None:
     encoders = load_pretrained(made / "runs" / "encoders" / "model").model.state_dict()
     start = load_pretrained(made / "runs" / "connected" / "steps" / "0" / "start")
@@ -86,6 +100,7 @@ def test_all_schemes_begin_with_the_same_encoders_and_a_fusion_of_their_own(made
             assert value.equal(encoders[name]), name
 
 
+@pytest.mark.slow
 def test_the_image_encoder_is_the_same_at_the_end(made: Path) -> None:
     encoders = load_pretrained(made / "runs" / "encoders" / "model").model
     for scheme in ("skip", "connected"):
@@ -94,6 +109,7 @@ def test_the_image_encoder_is_the_same_at_the_end(made: Path) -> None:
             assert value.equal(encoders.vision.get_parameter(name)), name
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_there_is_and_the_picture_too(made: Path) -> None:
     page = (made / "fusion-experiment.md").read_text(encoding="utf-8")
     assert page.count("| skip-connected | 1 | 3 |") == 2  # its own time is that of its steps
@@ -102,6 +118,7 @@ def test_the_page_shows_what_there_is_and_the_picture_too(made: Path) -> None:
     ET.fromstring((made / "fusion-experiment.svg").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_same_command_again_measures_what_is_missing_alone(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,43 +135,39 @@ def test_the_same_command_again_measures_what_is_missing_alone(
     assert table(made) == before
 
 
+@pytest.mark.slow
 def test_checkpoints_of_finished_cells_are_gone(made: Path) -> None:
     assert not list((made / "runs").rglob("checkpoints"))
 
 
-def cells_of(folder: Path, paces: dict[str, float]) -> Cells:
+def cells_of(folder: Path, paces: dict[str, list[float]] | None = None) -> Cells:
     cells = Cells(folder / "cells.json", experiment="fusion", settings={})
-    for name, pace in paces.items():
-        cells.add(name, {"seconds_per_step": pace, "steps": 100})
+    if paces:
+        cells.add("pace", {"seconds_per_step": paces})
     return cells
 
 
 def test_a_slower_scheme_takes_fewer_steps_in_the_same_time(tmp_path: Path) -> None:
-    paces = {
-        "skip/steps/0": 0.5,
-        "skip/steps/1": 0.6,
-        "skip/steps/2": 9.0,  # a busy hour: the median does not mind
-        "connected/steps/0": 1.2,
-        "connected/time/0": 7.0,  # not of the same steps
-    }
-    assert steps_in_time(cells_of(tmp_path, paces), "connected", steps=100) == 50
+    # a busy round: the median does not mind
+    cells = cells_of(tmp_path, {"skip": [0.5, 9.0, 0.6], "connected": [1.2, 1.2, 1.2]})
+    assert steps_in_time(cells, "connected", steps=100) == 50
 
 
 def test_a_time_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="measure skip/steps/0 first"):
-        steps_in_time(cells_of(tmp_path, {}), "connected", steps=100)
+    with pytest.raises(ConfigError, match="measure 'pace' first"):
+        steps_in_time(cells_of(tmp_path), "connected", steps=100)
 
 
 @pytest.mark.parametrize("name", ["other/steps/0", "skip/later/0", "skip/steps/x", "skip", ""])
 def test_an_unknown_cell_is_refused(tmp_path: Path, name: str) -> None:
     asked = FusionExperiment(Extent(**LENGTHS), folder=tmp_path, device="cpu")
     with pytest.raises(ConfigError, match="there is no cell"):
-        asked.measure(name, cells_of(tmp_path, {}))
+        asked.measure(name, cells_of(tmp_path))
 
 
 def test_every_scheme_and_seed_has_its_cells_and_the_baselines_time_is_not_run_twice() -> None:
     asked = FusionExperiment(Extent(**LENGTHS), folder=Path("runs"), device="cpu")
     names = asked.names(seeds=3)
-    assert len(names) == len(set(names)) == 1 + 4 * 3 + 3 * 3
+    assert len(names) == len(set(names)) == 2 + 4 * 3 + 3 * 3
     assert names[:3] == ["encoders", "skip/steps/0", "connected/steps/0"]
     assert not any(name.startswith("skip/time") for name in names)

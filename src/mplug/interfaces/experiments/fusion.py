@@ -2,7 +2,8 @@
 
 The encoders are trained once, without fusion. Then each scheme is pretrained from them with each
 seed, fine-tuned on questions and on pairs of pictures, and asked about held-out scenes. At the same
-time, a scheme takes as many steps as it can in what the skip-connected one took.
+time, a scheme takes as many steps as it can in what the skip-connected one took. Their paces are
+measured by turns and, on a CPU, in processors' time, so that other work there favours none.
 """
 
 import os
@@ -34,6 +35,7 @@ from mplug.weights.store import load_pretrained, save_pretrained
 NAME = "fusion"
 CHECKPOINTS = "checkpoints"  # needed to continue a run, and large
 ENCODERS = "encoders"
+PACE, PACE_STEPS, PACE_ROUNDS = "pace", 10, 3
 BASELINE = "skip"
 SCHEMES = (BASELINE, "connected", "co_attention", "asymmetric")
 SAME_STEPS, SAME_TIME = "steps", "time"
@@ -80,7 +82,7 @@ class FusionExperiment:
             for scheme in SCHEMES
             if scheme != BASELINE  # its own time is that of its own steps
         ]
-        return [ENCODERS, *alike, *timed]
+        return [ENCODERS, *alike, PACE, *timed]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -99,13 +101,19 @@ class FusionExperiment:
         """
         if name == ENCODERS:
             return self._train_encoders()
+        if name == PACE:
+            self._require_encoders(name, cells)
+            return self._measure_pace()
         scheme, mode, seed = parsed(name)
-        if ENCODERS not in cells or not (self.folder / ENCODERS / "model").is_dir():
-            raise ConfigError(f"cell {name!r} needs {ENCODERS!r} and what it left: measure it here")
+        self._require_encoders(name, cells)
         steps = self.extent.steps
         if mode == SAME_TIME:
             steps = steps_in_time(cells, scheme, steps=steps)
         return self._train_scheme(name, scheme=scheme, seed=seed, steps=steps)
+
+    def _require_encoders(self, name: str, cells: Cells) -> None:
+        if ENCODERS not in cells or not (self.folder / ENCODERS / "model").is_dir():
+            raise ConfigError(f"cell {name!r} needs {ENCODERS!r} and what it left: measure it here")
 
     # --- the runs ---
 
@@ -127,6 +135,30 @@ class FusionExperiment:
         run_training(self._encoders, run_dir=run, device=self.device)
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
         return {"steps": self._encoders.optim.steps, "seconds": time.perf_counter() - started}
+
+    def _measure_pace(self) -> Cell:
+        """Seconds of a step of each scheme's pretraining, round by round.
+
+        A long run less a short one: what comes before and after the steps cancels out.
+        """
+        clock = time.process_time if self.device == "cpu" else time.perf_counter
+        short = derive(self._pretraining, {"data.validation_examples": 1})
+        found: dict[str, list[float]] = {scheme: [] for scheme in SCHEMES}
+        for number in range(PACE_ROUNDS):
+            for scheme in SCHEMES[:: 1 if number % 2 == 0 else -1]:
+                seconds = []
+                for steps in (PACE_STEPS, 3 * PACE_STEPS):
+                    folder = self.folder / PACE / scheme
+                    shutil.rmtree(folder, ignore_errors=True)
+                    start = {"model.fusion.scheme": scheme, "start_from": str(folder / "start")}
+                    config = derive(_with_steps(short, steps), start)
+                    self._begin(folder / "start", config)
+                    started = clock()
+                    run_training(config, run_dir=folder / "run", device=self.device)
+                    seconds.append(clock() - started)
+                found[scheme].append((seconds[1] - seconds[0]) / (2 * PACE_STEPS))
+        shutil.rmtree(self.folder / PACE)
+        return {"seconds_per_step": found, "clock": clock.__name__}
 
     def _train_scheme(self, name: str, *, scheme: str, seed: int, steps: int) -> Cell:
         started, folder = time.perf_counter(), self.folder / name
@@ -211,17 +243,12 @@ def steps_in_time(cells: Cells, scheme: str, *, steps: int) -> int:
     """How many steps a scheme does in the time in which the skip-connected one does `steps`.
 
     Raises:
-        ConfigError: the cells of the same steps are not there, from which the times are.
+        ConfigError: the paces are not known yet.
     """
-
-    def pace(of: str) -> float:
-        begin = f"{of}/{SAME_STEPS}/"
-        found = [cells[name]["seconds_per_step"] for name in cells.names if name.startswith(begin)]
-        if not found:
-            raise ConfigError(f"the time of {of!r} is not known yet: measure {begin}0 first")
-        return median(found)
-
-    return max(1, round(steps * pace(BASELINE) / pace(scheme)))
+    if PACE not in cells:
+        raise ConfigError(f"how fast {scheme!r} is, is not known yet: measure {PACE!r} first")
+    paces = {name: median(rounds) for name, rounds in cells[PACE]["seconds_per_step"].items()}
+    return max(1, round(steps * paces[BASELINE] / paces[scheme]))
 
 
 def _with_steps(config: RunConfig, steps: int) -> RunConfig:

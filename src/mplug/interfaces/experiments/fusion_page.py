@@ -9,6 +9,7 @@ from mplug.interfaces.experiments.cells import Cells
 from mplug.interfaces.experiments.fusion import (
     BASELINE,
     ENCODERS,
+    PACE,
     SAME_STEPS,
     SAME_TIME,
     SCHEMES,
@@ -103,7 +104,7 @@ def _about(cells: Cells) -> str:
 def found(cells: Cells, scheme: str, mode: str) -> Found:
     """The cells of a scheme; of the baseline, those with its own steps are also in its own time."""
     mode = SAME_STEPS if scheme == BASELINE else mode
-    named = {name: parsed(name) for name in cells.names if name != ENCODERS}
+    named = {name: parsed(name) for name in cells.names if name not in (ENCODERS, PACE)}
     return {
         seed: cells[name] for name, (of, how, seed) in named.items() if (of, how) == (scheme, mode)
     }
@@ -122,11 +123,18 @@ def _mode(cells: Cells, mode: str) -> list[str]:
     rows = [row for scheme in SCHEMES if (row := _row(cells, scheme, mode)) is not None]
     if not rows:
         return []
-    heads = ["scheme", "seeds", "steps", "seconds a step", *(each.title for each in COLUMNS)]
+    heads = [
+        "scheme",
+        "seeds",
+        "steps",
+        "seconds a step",
+        "pace",
+        *(each.title for each in COLUMNS),
+    ]
     gains = [row for scheme in SCHEMES[1:] if (row := _gain_row(cells, scheme, mode)) is not None]
     page = [f"## {MODES[mode]}", "", *_table(heads, [*rows, _blind_row(cells, mode)])]
     if gains:
-        heads = [f"{TITLES[BASELINE]} minus", "seeds", *(each.title for each in COLUMNS)]
+        heads = [f"{TITLES[BASELINE]} minus", "seeds", *titles]
         page += [*_table(heads, gains)]
     return page
 
@@ -146,13 +154,21 @@ def _row(cells: Cells, scheme: str, mode: str) -> list[str] | None:
         str(len(runs)),
         f"{runs[0]['steps']:,}",
         f"{median(run['seconds_per_step'] for run in runs):.2f}",
+        _pace(cells, scheme),
         *(percent(figure) for figure in figures),
     ]
 
 
 def _blind_row(cells: Cells, mode: str) -> list[str]:
     best = [f"{100 * blind(cells, mode, column):.1f}" for column in COLUMNS]
-    return ["best without seeing", "", "", "", *best]
+    return ["best without seeing", "", "", "", "", *best]
+
+
+def _pace(cells: Cells, scheme: str) -> str:
+    """A step's seconds when the schemes took turns, once they have."""
+    if PACE not in cells:
+        return ""
+    return f"{median(cells[PACE]['seconds_per_step'][scheme]):.2f}"
 
 
 def _gain_row(cells: Cells, scheme: str, mode: str) -> list[str] | None:
