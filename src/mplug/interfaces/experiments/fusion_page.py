@@ -123,14 +123,8 @@ def _mode(cells: Cells, mode: str) -> list[str]:
     rows = [row for scheme in SCHEMES if (row := _row(cells, scheme, mode)) is not None]
     if not rows:
         return []
-    heads = [
-        "scheme",
-        "seeds",
-        "steps",
-        "seconds a step",
-        "pace",
-        *(each.title for each in COLUMNS),
-    ]
+    titles = [each.title for each in COLUMNS]
+    heads = ["scheme", "seeds", "steps", "seconds a step", "pace", *titles]
     gains = [row for scheme in SCHEMES[1:] if (row := _gain_row(cells, scheme, mode)) is not None]
     page = [f"## {MODES[mode]}", "", *_table(heads, [*rows, _blind_row(cells, mode)])]
     if gains:
