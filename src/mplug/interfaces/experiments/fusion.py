@@ -35,7 +35,7 @@ from mplug.weights.store import load_pretrained, save_pretrained
 NAME = "fusion"
 CHECKPOINTS = "checkpoints"  # needed to continue a run, and large
 ENCODERS = "encoders"
-PACE, PACE_STEPS, PACE_ROUNDS = "pace", 10, 3
+PACE, PACE_STEPS, PACE_ROUNDS = "pace", 5, 3
 BASELINE = "skip"
 SCHEMES = (BASELINE, "connected", "co_attention", "asymmetric")
 SAME_STEPS, SAME_TIME = "steps", "time"
