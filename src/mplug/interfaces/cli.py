@@ -32,6 +32,7 @@ COMMANDS = {
     "data": Entry("commands_data:data", "Check your records, or make some to try."),
     "weights": Entry("commands_weights:weights", "Bring in the weights of other projects."),
     "metrics": Entry("commands_metrics:metrics", "Score captions or answers in official files."),
+    "regions": Entry("commands_regions:regions", "Describe pictures region by region."),
     "caption": Entry("commands_use:caption", "Describe pictures and clips."),
     "answer": Entry("commands_ask:answer", "Answer a question about a picture or a clip."),
     "ground": Entry("commands_ask:ground", "Find what a phrase names in a picture; draw the box."),

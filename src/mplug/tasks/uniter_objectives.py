@@ -105,7 +105,7 @@ def _recalled(
     if name == "mrfr":
         shown = batch.regions.features[asked]
         losses = regions.feature_losses(model.hidden_features(states), shown).mean(dim=1)
-        return Terms(losses, regions.blind_feature_loss(shown))
+        return Terms(losses, blind_regions(name, batch.regions))
     if batch.regions.soft_labels is None:
         raise DataError(
             f"objectives.mix.{name}: the regions have no soft_labels: make regions that have, or "
@@ -113,9 +113,24 @@ def _recalled(
         )
     labels, logits = batch.regions.soft_labels[asked], model.hidden_class_logits(states)
     if name == "mrc":
-        return Terms(regions.class_losses(logits, labels), regions.blind_class_loss(labels))
+        return Terms(regions.class_losses(logits, labels), blind_regions(name, batch.regions))
     divergences = regions.class_divergences(logits, labels).sum(dim=1)
-    return Terms(divergences, regions.blind_divergence(labels))
+    return Terms(divergences, blind_regions(name, batch.regions))
+
+
+def blind_regions(name: RegionObjective, *pictures: PaddedRegions) -> Float[Tensor, ""]:
+    """What recalling regions costs on average, if one knows only how they are distributed.
+
+    That is learned from all regions of these pictures: the more there are, the nearer it is to
+    what a model pays that knows the whole data set.
+    """
+    if name == "mrfr":
+        return regions.blind_feature_loss(
+            torch.cat([each.features[each.mask] for each in pictures])
+        )
+    labels = [each.soft_labels[each.mask] for each in pictures if each.soft_labels is not None]
+    blind = regions.blind_class_loss if name == "mrc" else regions.blind_divergence
+    return blind(torch.cat(labels))
 
 
 def _matching(

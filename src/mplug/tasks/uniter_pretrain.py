@@ -13,7 +13,7 @@ from mplug.models.uniter import Uniter
 from mplug.tasks.means import global_mean, over_processes, summarise
 from mplug.tasks.uniter_draws import draw_objective, draw_regions
 from mplug.tasks.uniter_groups import uniter_groups
-from mplug.tasks.uniter_objectives import Terms, terms
+from mplug.tasks.uniter_objectives import Terms, blind_regions, terms
 from mplug.tasks.words import Words
 from mplug.training.distributed import Processes
 from mplug.training.task import Group, StepResult
@@ -25,6 +25,7 @@ VERDICTS = {
     "mrc": "no better than how common each class is",
     "mrc_kl": "no better than the mean label",
 }
+REGION_OBJECTIVES = ("mrfr", "mrc", "mrc_kl")
 VALIDATION = 2**40  # a step that no training reaches, whose draws are validation's
 
 
@@ -109,12 +110,19 @@ class UniterPretraining(nn.Module):
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Every objective of the mix on validation batches, beside its blind value."""
+        batches = [batch.to(self.processes.device) for batch in self.validation()]
         pairs: dict[str, list[tuple[float, float]]] = {}
-        for part, batch in enumerate(self.validation()):
-            moved = batch.to(self.processes.device)
-            for name in self.objectives.mix.shares:
-                value = self._losses(name, moved, VALIDATION, part=part)
-                pairs.setdefault(name, []).append(value)
+        for name in self.objectives.mix.shares:
+            pairs[name] = [
+                self._losses(name, batch, VALIDATION, part=part)
+                for part, batch in enumerate(batches)
+            ]
+            if name in REGION_OBJECTIVES:
+                blind = over_processes(
+                    blind_regions(name, *(batch.regions for batch in batches)),
+                    processes=self.processes,
+                )
+                pairs[name] = [(value, blind) for value, _ in pairs[name]]
         return summarise(pairs, otherwise=VERDICTS)
 
     def parameter_groups(self) -> list[Group]:

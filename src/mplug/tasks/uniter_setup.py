@@ -64,7 +64,7 @@ class UniterSetup:
                 f"start_from={config.start_from}: its model reads {self.start.model.config.regions}"
                 f", the run's {wanted}: use the recipe of the same sizes"
             )
-        for name, has in (("feature_size", self.source.feature_size), ("classes", self._classes)):
+        for name, has in (("feature_size", self.source.feature_size()), ("classes", self._classes)):
             if has != getattr(wanted, name):
                 raise ConfigError(
                     f"model.regions.{name} = {getattr(wanted, name)}, but the regions have {has}: "
@@ -74,7 +74,7 @@ class UniterSetup:
     @property
     def _classes(self) -> int:
         """Of the soft labels; where there are none, whatever the model has."""
-        return self.source.classes or self.config.model.regions.classes
+        return self.source.classes() or self.config.model.regions.classes
 
     def task(
         self, model: Uniter, *, processes: Processes, validation: Callable[[], Sequence[Any]]
