@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mplug.models.vision import PlainVisionTransformer, VisionTransformer
 from mplug.nn.modified_resnet import ModifiedResNet
 from mplug.nn.region_pooling import pool_boxes
 
@@ -41,7 +42,8 @@ class RegionEncoder:
         if isinstance(vision, ModifiedResNet):
             stride = vision.stride
             return cls(vision, vision.grid, patch_size=stride, image_size=image_size)
-        size = int(vision.patch_size)
+        assert isinstance(vision, VisionTransformer | PlainVisionTransformer)
+        size = vision.patch_size
         return cls(vision, lambda x: vision(x)[:, 1:], patch_size=size, image_size=image_size)
 
     @torch.no_grad()

@@ -176,7 +176,7 @@ class RecordRegionTasks:
             "compare": lambda: self._statement(record, "compare"),
             "entail": lambda: self._statement(record, "entail"),
         }
-        items = {task: item for task in served if task in asks and (item := asks[task]())}
+        items = {task: one for task in served if task in asks and (one := asks[task]())}
         pair = None
         if self._captions is not None and "retrieve" in served:
             pair = self._captions.captioned(record, random)
