@@ -48,7 +48,10 @@ def tokenizer() -> Tokenizer:
 
 @lru_cache
 def bank() -> SceneBank:
-    encoder = RegionEncoder(Colours(), patch_size=8, image_size=PICTURE)
+    colours = Colours()
+    encoder = RegionEncoder(
+        colours, lambda pixels: colours(pixels)[:, 1:], patch_size=8, image_size=PICTURE
+    )
     with TemporaryDirectory() as folder:
         return scene_bank(
             Path(folder),

@@ -1,13 +1,17 @@
 """`mplug experiment`: tables of trainings, built cell by cell and resumed where they stopped."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mplug.interfaces.commands_train import Device, Json
 from mplug.interfaces.json_output import only_json
+
+if TYPE_CHECKING:
+    from mplug.interfaces.experiments.cells import Filled
 
 experiment = typer.Typer(
     help="Repeat a comparison: many small trainings into one table.",
@@ -16,12 +20,20 @@ experiment = typer.Typer(
     rich_markup_mode=None,
 )
 
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 Out = Annotated[Path, typer.Option(help="The folder for the cells, the page and the picture.")]
 Runs = Annotated[Path, typer.Option(help="The folder for the runs.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each kind.")]
 Names = Annotated[list[str] | None, typer.Option("--cell", help="Only this cell; may be repeated.")]
 Most = Annotated[int | None, typer.Option("--cells", min=0, help="Stop after so many new cells.")]
 Where = Annotated[Device, typer.Option(help="Where to compute.")]
+
+
+def _tell(filled: "Filled", *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(filled)))
+    else:
+        print(f"{filled.page}: {filled.cells} cells, {len(filled.missing)} to come")
 
 
 @experiment.callback()
@@ -51,25 +63,20 @@ def fusion(
     """
     with only_json(as_json):
         from mplug.interfaces.experiments import fusion_page
-        from mplug.interfaces.experiments.cells import Cells, fill, write_page
+        from mplug.interfaces.experiments.cells import Cells, fill_table
         from mplug.interfaces.experiments.fusion import NAME, Extent, FusionExperiment
 
         extent = Extent(encoder_steps, steps, task_steps, scenes)
         asked = FusionExperiment(extent, folder=runs, device=device)
-        base = out / "fusion-experiment"
-        table = Cells(base.with_suffix(".json"), experiment=NAME, settings=asked.settings)
-        names = cell or asked.names(seeds=seeds)
-
-        def write() -> None:
-            write_page(base, "\n".join(fusion_page.lines(table)), chart=fusion_page.chart(table))
-
-        done = fill(table, names, lambda name: asked.measure(name, table), most=cells, after=write)
-        missing = [name for name in asked.names(seeds=seeds) if name not in table]
-    found = {"page": f"{base}.md", "done": done, "missing": missing}
-    if as_json:
-        print(json.dumps(found))
-    else:
-        print(f"{base}.md: {len(table.names)} cells, {len(missing)} to come")
+        filled = fill_table(
+            Cells(out / "fusion-experiment.json", experiment=NAME, settings=asked.settings),
+            asked.names(seeds=seeds),
+            asked.measure,
+            page=fusion_page,
+            only=cell,
+            most=cells,
+        )
+    _tell(filled, as_json=as_json)
 
 
 @experiment.command()
@@ -94,22 +101,58 @@ def uniter(
     """
     with only_json(as_json):
         from mplug.interfaces.experiments import uniter_page
-        from mplug.interfaces.experiments.cells import Cells, fill, write_page
+        from mplug.interfaces.experiments.cells import Cells, fill_table
         from mplug.interfaces.experiments.uniter import NAME, Extent, UniterExperiment
 
         extent = Extent(steps, task_steps, pictures, scenes)
         asked = UniterExperiment(extent, folder=runs, device=device)
-        base = out / "uniter-experiment"
-        table = Cells(base.with_suffix(".json"), experiment=NAME, settings=asked.settings)
-        names = cell or asked.names(seeds=seeds)
+        filled = fill_table(
+            Cells(out / "uniter-experiment.json", experiment=NAME, settings=asked.settings),
+            asked.names(seeds=seeds),
+            lambda name, _: asked.measure(name),
+            page=uniter_page,
+            only=cell,
+            most=cells,
+        )
+    _tell(filled, as_json=as_json)
 
-        def write() -> None:
-            write_page(base, "\n".join(uniter_page.lines(table)), chart=uniter_page.chart(table))
 
-        done = fill(table, names, asked.measure, most=cells, after=write)
-        missing = [name for name in asked.names(seeds=seeds) if name not in table]
-    found = {"page": f"{base}.md", "done": done, "missing": missing}
-    if as_json:
-        print(json.dumps(found))
-    else:
-        print(f"{base}.md: {len(table.names)} cells, {len(missing)} to come")
+@experiment.command()
+def stamps(
+    *,
+    text: Annotated[str, typer.Option(help="MiniLM: its folder, or its name on the hub.")] = MINILM,
+    deb: Annotated[
+        Path | None, typer.Option(help="tuxpaint-stamps-default, if you have it already.")
+    ] = None,
+    out: Out = Path("runs/experiment-stamps"),
+    runs: Runs = Path("runs/experiment-stamps/runs"),
+    splits: Annotated[int, typer.Option(min=1, max=3, help="Of the committed ones.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Of each model's training.")] = 400,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the map from frozen features.")] = 10,
+    cell: Names = None,
+    cells: Most = None,
+    device: Where = "cpu",
+    as_json: Json = False,
+) -> None:
+    """A text encoder that others trained, on Tux Paint's stamps: search for unseen captions.
+
+    Needs `pip install 'mplug[stamps]'`. Writes stamps-experiment.json, .md and .svg into OUT after
+    every cell. The same command again goes on where it stopped; --cells 0 writes the page anew.
+    """
+    with only_json(as_json):
+        from mplug.interfaces.experiments import stamps_page
+        from mplug.interfaces.experiments.cells import Cells, fill_table
+        from mplug.interfaces.experiments.stamps import NAME, Extent, StampsExperiment
+
+        asked = StampsExperiment(
+            Extent(steps, epochs), text=text, folder=runs, device=device, deb=deb
+        )
+        filled = fill_table(
+            Cells(out / "stamps-experiment.json", experiment=NAME, settings=asked.settings),
+            asked.names(splits=splits),
+            lambda name, _: asked.measure(name),
+            page=stamps_page,
+            only=cell,
+            most=cells,
+        )
+    _tell(filled, as_json=as_json)

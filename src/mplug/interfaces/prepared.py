@@ -9,10 +9,16 @@ from mplug.config.schema import DataConfig
 from mplug.config.schema_uniter_run import RegionData
 from mplug.config.systems import AnyRun
 from mplug.data.batch import Examples
+from mplug.data.loader import Loader
+from mplug.data.tokenizer import FILE_NAME
+from mplug.training.distributed import Processes
 from mplug.training.loop import Outcome
+from mplug.training.run import RunDirectory
 from mplug.training.task import Batches, Task
+from mplug.weights.folder import Words
 
 ExampleType = TypeVar("ExampleType", covariant=True)
+Saved = TypeVar("Saved", bound=Words)
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,25 @@ class Prepared:
     task: Task[Any]
     batches: Batches[Any]
     finish: Callable[[Outcome], None]
+
+
+def batches_left(config: AnyRun, loader: Loader[Any]) -> Batches[Any]:
+    """From how many batches a run has used to those that are left of it."""
+    needed = config.optim.steps * config.optim.accumulate
+    return lambda done: loader.batches(start_step=done, steps=needed - done)
+
+
+def kept_words(
+    run: RunDirectory,
+    *,
+    processes: Processes,
+    make: Callable[[], Saved],
+    read: Callable[[Path], Saved],
+) -> Saved:
+    """The words a run began with; of a new run those that `make` gives, kept in its folder."""
+    file = run.path / FILE_NAME
+    processes.on_main(lambda: None if file.exists() else make().save(run.path))
+    return read(file)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,16 @@ from typing import Any
 from mplug import __version__
 from mplug.config.schema_clip_run import ClipRun
 from mplug.data.byte_pair import BytePairTokenizer, load_tokenizer
-from mplug.data.tokenizer import FILE_NAME, Tokenizer
-from mplug.interfaces.prepared import FirstOnly, Prepared, describe_data, verdicts, which_step
+from mplug.data.tokenizer import Tokenizer
+from mplug.interfaces.prepared import (
+    FirstOnly,
+    Prepared,
+    batches_left,
+    describe_data,
+    kept_words,
+    verdicts,
+    which_step,
+)
 from mplug.models.clip import Clip
 from mplug.tasks import clip_setup, feeding
 from mplug.tasks.contrastive import VERDICTS, ContrastivePretraining
@@ -15,7 +23,7 @@ from mplug.training.distributed import Processes
 from mplug.training.loop import Outcome
 from mplug.training.run import RunDirectory
 from mplug.weights.card import ModelCard, Score
-from mplug.weights.clip_folder import LoadedClip, save_clip
+from mplug.weights.clip_folder import save_clip
 
 OVERFIT: Mapping[str, Any] = {}
 """Nothing keeps the loss of a single batch from falling to zero."""
@@ -25,7 +33,12 @@ def prepare(config: ClipRun, *, run: RunDirectory, processes: Processes, overfit
     """The task and the batches of a run; with `overfit` every step sees the first batch."""
     start = clip_setup.load_start(config)
     pairs = clip_setup.read_pairs(config)
-    tokenizer = _tokenizer(config, run, pairs=pairs, start=start, processes=processes)
+    tokenizer = kept_words(
+        run,
+        processes=processes,
+        make=lambda: start.tokenizer if start else clip_setup.make_tokenizer(config, pairs),
+        read=load_tokenizer,
+    )
     training, validation = clip_setup.make_examples(config, pairs, tokenizer=tokenizer)
     model = clip_setup.make_model(config, tokenizer=tokenizer, start=start)
     if overfit:
@@ -40,34 +53,13 @@ def prepare(config: ClipRun, *, run: RunDirectory, processes: Processes, overfit
         ),
     )
     loader = feeding.training_batches(config, training, processes=processes, pad_id=pad_id)
-    needed = config.optim.steps * config.optim.accumulate
     return Prepared(
         task,
-        lambda done: loader.batches(start_step=done, steps=needed - done),
+        batches_left(config, loader),
         finish=lambda outcome: _finish(
             config, run, outcome=outcome, model=model, tokenizer=tokenizer
         ),
     )
-
-
-def _tokenizer(
-    config: ClipRun,
-    run: RunDirectory,
-    *,
-    pairs: clip_setup.PairRecords,
-    start: LoadedClip | None,
-    processes: Processes,
-) -> Tokenizer | BytePairTokenizer:
-    """The words a run began with; else those of its starting model; else its own."""
-    file = run.path / FILE_NAME
-
-    def make() -> None:
-        if not file.exists():
-            tokenizer = start.tokenizer if start else clip_setup.make_tokenizer(config, pairs)
-            tokenizer.save(run.path)
-
-    processes.on_main(make)
-    return load_tokenizer(file)
 
 
 def _finish(

@@ -4,15 +4,23 @@ from typing import Any
 
 from mplug import __version__
 from mplug.config.schema import RunConfig
-from mplug.data.tokenizer import FILE_NAME, Tokenizer
-from mplug.interfaces.prepared import FirstOnly, Prepared, describe_data, verdicts, which_step
+from mplug.data.tokenizer import Tokenizer
+from mplug.interfaces.prepared import (
+    FirstOnly,
+    Prepared,
+    batches_left,
+    describe_data,
+    kept_words,
+    verdicts,
+    which_step,
+)
 from mplug.models.mplug import MPlug
 from mplug.tasks import choose, feeding, finetune, pretrain, setup
 from mplug.training.distributed import Processes
 from mplug.training.loop import Outcome
 from mplug.training.run import RunDirectory
 from mplug.weights.card import ModelCard, Score
-from mplug.weights.store import Loaded, save_pretrained
+from mplug.weights.store import save_pretrained
 
 VERDICTS = {**pretrain.VERDICTS, **finetune.VERDICTS}
 OVERFIT = {
@@ -30,7 +38,12 @@ def prepare(
     """The task and the batches of a run; with `overfit` every step sees the first batch."""
     start = setup.load_start(config)
     sources = setup.read_sources(config)
-    tokenizer = _tokenizer(config, run, sources=sources, start=start, processes=processes)
+    tokenizer = kept_words(
+        run,
+        processes=processes,
+        make=lambda: start.tokenizer if start else setup.make_tokenizer(config, sources),
+        read=Tokenizer.load,
+    )
     if sources.groups and processes.main:
         unknown = setup.unknown_share(sources, tokenizer=tokenizer)
         print(f"{unknown:.2%} of the words to learn from are [UNK]", flush=True)
@@ -50,34 +63,13 @@ def prepare(
         references=lambda: feeding.training_references(sources, training, seed=config.train.seed),
     )
     loader = feeding.training_batches(config, training, processes=processes, pad_id=pad_id)
-    needed = config.optim.steps * config.optim.accumulate
     return Prepared(
         task,
-        lambda done: loader.batches(start_step=done, steps=needed - done),
+        batches_left(config, loader),
         finish=lambda outcome: _finish(
             config, run, outcome=outcome, model=model, tokenizer=tokenizer
         ),
     )
-
-
-def _tokenizer(
-    config: RunConfig,
-    run: RunDirectory,
-    *,
-    sources: setup.Sources,
-    start: Loaded | None,
-    processes: Processes,
-) -> Tokenizer:
-    """The words a run began with; else those of its starting model; else its own."""
-    file = run.path / FILE_NAME
-
-    def make() -> None:
-        if not file.exists():
-            tokenizer = start.tokenizer if start else setup.make_tokenizer(config, sources)
-            tokenizer.save(run.path)
-
-    processes.on_main(make)
-    return Tokenizer.load(file)
 
 
 def _finish(

@@ -5,8 +5,16 @@ from typing import Any
 
 from mplug import __version__
 from mplug.config.schema_uniter_run import UniterRun
-from mplug.data.tokenizer import FILE_NAME, Tokenizer
-from mplug.interfaces.prepared import FirstOnly, Prepared, describe_data, verdicts, which_step
+from mplug.data.tokenizer import Tokenizer
+from mplug.interfaces.prepared import (
+    FirstOnly,
+    Prepared,
+    batches_left,
+    describe_data,
+    kept_words,
+    verdicts,
+    which_step,
+)
 from mplug.models.uniter import Uniter
 from mplug.tasks import uniter_finetune, uniter_pretrain
 from mplug.tasks.uniter_setup import UniterSetup
@@ -33,7 +41,12 @@ def prepare(
     setup = UniterSetup(
         config,
         source,
-        _tokenizer(config, run, source=source, start=start, processes=processes),
+        kept_words(
+            run,
+            processes=processes,
+            make=lambda: start.tokenizer if start else _new_words(config, source),
+            read=Tokenizer.load,
+        ),
         _answers(config, run, source=source, start=start, processes=processes),
         start,
     )
@@ -47,34 +60,17 @@ def prepare(
         validation=setup.validation_batches(validation, processes=processes),
     )
     loader = setup.training_batches(training, processes=processes)
-    needed = config.optim.steps * config.optim.accumulate
     return Prepared(
         task,
-        lambda done: loader.batches(start_step=done, steps=needed - done),
+        batches_left(config, loader),
         finish=lambda outcome: _finish(setup, run, outcome=outcome, model=model),
     )
 
 
-def _tokenizer(
-    config: UniterRun,
-    run: RunDirectory,
-    *,
-    source: RegionSource,
-    start: LoadedUniter | None,
-    processes: Processes,
-) -> Tokenizer:
-    """The words a run began with; else those of its starting model; else its own."""
-    file = run.path / FILE_NAME
-
-    def make() -> Tokenizer:
-        if start is not None:
-            return start.tokenizer
-        if config.data.tokenizer is not None:
-            return Tokenizer.load(config.data.tokenizer)
-        return Tokenizer.train(source.corpus(), vocab_size=config.data.vocab_size)
-
-    processes.on_main(lambda: None if file.exists() else make().save(run.path))
-    return Tokenizer.load(file)
+def _new_words(config: UniterRun, source: RegionSource) -> Tokenizer:
+    if config.data.tokenizer is not None:
+        return Tokenizer.load(config.data.tokenizer)
+    return Tokenizer.train(source.corpus(), vocab_size=config.data.vocab_size)
 
 
 def _answers(

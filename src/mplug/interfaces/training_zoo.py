@@ -4,8 +4,15 @@ from typing import Any
 
 from mplug import __version__
 from mplug.config.schema_zoo_run import ZooRun
-from mplug.data.tokenizer import FILE_NAME, Tokenizer
-from mplug.interfaces.prepared import FirstOnly, Prepared, verdicts, which_step
+from mplug.data.tokenizer import Tokenizer
+from mplug.interfaces.prepared import (
+    FirstOnly,
+    Prepared,
+    batches_left,
+    kept_words,
+    verdicts,
+    which_step,
+)
 from mplug.models.zoo.pair import PairModel
 from mplug.models.zoo.writer import WriterModel
 from mplug.tasks.zoo_pretrain import VERDICTS
@@ -22,10 +29,11 @@ OVERFIT = {"model.text.dropout": 0.0}
 
 def prepare(config: ZooRun, *, run: RunDirectory, processes: Processes, overfit: bool) -> Prepared:
     """The task and the batches of a run; with `overfit` every step sees the first batch."""
-    file = run.path / FILE_NAME
-    processes.on_main(lambda: None if file.exists() else make_tokenizer(config).save(run.path))
+    tokenizer = kept_words(
+        run, processes=processes, make=lambda: make_tokenizer(config), read=Tokenizer.load
+    )
     processes.on_main(lambda: make_banks(config))  # what the others then find
-    setup = ZooSetup(config, Tokenizer.load(file), make_banks(config))
+    setup = ZooSetup(config, tokenizer, make_banks(config))
     model = setup.model()
     training: Any = setup.examples("train")
     validation: Any = setup.examples("validation")
@@ -37,10 +45,9 @@ def prepare(config: ZooRun, *, run: RunDirectory, processes: Processes, overfit:
         validation=setup.validation_batches(validation, processes=processes),
     )
     loader = setup.training_batches(training, processes=processes)
-    needed = config.optim.steps * config.optim.accumulate
     return Prepared(
         task,
-        lambda done: loader.batches(start_step=done, steps=needed - done),
+        batches_left(config, loader),
         finish=lambda outcome: _finish(setup, run, outcome=outcome, model=model),
     )
 

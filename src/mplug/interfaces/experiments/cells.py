@@ -5,9 +5,10 @@ A cell is written when it is done, so an experiment that was stopped goes on whe
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mplug.errors import ConfigError
 from mplug.training.run import flatten
@@ -108,6 +109,51 @@ def fill(
         after()
     after()
     return done
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of a table: its page, the cells measured now, those there are, those to come."""
+
+    page: str
+    done: list[str]
+    cells: int
+    missing: list[str]
+
+
+class Page(Protocol):
+    """What shows a table: a module that writes its lines and draws its picture."""
+
+    def lines(self, cells: Cells) -> list[str]:
+        """The page."""
+        ...
+
+    def chart(self, cells: Cells) -> str:
+        """The picture, as SVG."""
+        ...
+
+
+def fill_table(
+    cells: Cells,
+    names: Sequence[str],
+    measure: Callable[[str, Cells], Cell],
+    *,
+    page: Page,
+    only: Sequence[str] | None,
+    most: int | None,
+) -> Filled:
+    """Measure the cells of `only`, or all of `names`, and write the page anew after each.
+
+    `measure` is given the name, and the cells there are.
+    """
+    base = cells.file.with_suffix("")
+
+    def write() -> None:
+        write_page(base, "\n".join(page.lines(cells)), chart=page.chart(cells))
+
+    done = fill(cells, only or names, lambda name: measure(name, cells), most=most, after=write)
+    missing = [name for name in names if name not in cells]
+    return Filled(f"{base}.md", done, len(cells.names), missing)
 
 
 def write_page(base: Path, page: str, *, chart: str) -> None:
