@@ -1,0 +1,242 @@
+"""Rivals compared on one machine in one run: each in its own process, one working at a time.
+
+A topic file holds factories (a rival's work) and `topic(quick=...)`:
+
+    def build(*, batch: int) -> Callable[[], dict[str, float]]:   # runs in the rival's process
+        model = ...
+        def work() -> dict[str, float]:                           # timed, once a round
+            ...
+            return {"gflop": 171.0}                               # counts go to the JSON
+        return work
+
+    def topic(*, quick: bool) -> Topic:
+        rivals = [Rival("mplug", __name__, "build", {"batch": 4}), Rival("peer", ...)]
+        found = compare(rivals, threads=2, reference="peer", title="batch 4")
+        bars = [Bar("batch 4", found["mplug"].ratio, at_least=1.5, stretch=2.1)]
+        return Topic("name", title="...", about="...", comparisons=[found], bars=bars)
+
+    if __name__ == "__main__":
+        run_alone(topic)
+
+Factories are named by module and function, so `Rival("...", "benchmarks.captioning", ...)`, not
+`__name__`, in a file that is run alone.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.results import Bar, Curve, Table, Topic, run_alone
+
+__all__ = [
+    "Bar",
+    "Comparison",
+    "Curve",
+    "Found",
+    "Rival",
+    "RivalError",
+    "Table",
+    "Topic",
+    "compare",
+    "run_alone",
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One way to do the work: `factory(**arguments)` of `module` returns what does it once.
+
+    `once` is for twins so slow that one round must do, without a warm-up; `share` is the part of
+    the work that it does, and its seconds are divided by it.
+    """
+
+    name: str
+    module: str
+    factory: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    once: bool = False
+    share: float = 1.0
+
+
+class RivalError(RuntimeError):
+    """A rival's process ended before its work did; its own words are on standard error."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one rival took. Ratios say how many times as fast as the reference it was."""
+
+    name: str
+    seconds: list[float]  # by round, of the whole work
+    ratios: list[float]  # by round, each against the reference's time of the same round
+    processor_seconds: float
+    build_seconds: float
+    peak_mb: float
+    share: float
+    counts: dict[str, float]
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return median(self.seconds)
+
+    @property
+    def ratio(self) -> float:
+        """The median of the rounds' ratios."""
+        return median(self.ratios)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rivals of one run, in the order given."""
+
+    title: str
+    reference: str
+    threads: int | None
+    rounds: int
+    found: list[Found]
+
+    def __getitem__(self, name: str) -> Found:
+        return next(each for each in self.found if each.name == name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(each.name == name for each in self.found)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, with the medians that follow from it."""
+        found = [asdict(each) | {"median": each.median, "ratio": each.ratio} for each in self.found]
+        return asdict(self) | {"found": found}
+
+
+def compare(
+    rivals: Sequence[Rival],
+    *,
+    rounds: int = 5,
+    threads: int | None,
+    reference: str,
+    title: str,
+) -> Comparison:
+    """Time the rivals in interleaved rounds; the order rotates, so that none is always first.
+
+    Every process is built and warmed before the first round. `threads` None leaves the number to
+    the library.
+
+    Raises:
+        RivalError: a rival's process failed.
+        ValueError: names repeat, or the reference is not among them.
+    """
+    names = [rival.name for rival in rivals]
+    if len(set(names)) != len(names) or reference not in names:
+        raise ValueError(f"rivals {names} need names of their own, {reference!r} among them")
+    workers: dict[str, Worker] = {}
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    try:
+        for rival in rivals:
+            workers[rival.name] = Worker(rival, threads=threads)
+            if not rival.once:
+                workers[rival.name].work()
+        for number in range(rounds):
+            for place in range(len(rivals)):
+                rival = rivals[(place + number) % len(rivals)]
+                if number == 0 or not rival.once:
+                    answers[rival.name].append(workers[rival.name].work())
+            print(f"{title}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    finally:
+        for worker in workers.values():
+            worker.end()
+    built = {name: worker.build_seconds for name, worker in workers.items()}
+    found = _found(rivals, answers, built=built, reference=reference)
+    return Comparison(title, reference, threads, rounds, found)
+
+
+def _found(
+    rivals: Sequence[Rival],
+    answers: Mapping[str, list[dict[str, Any]]],
+    *,
+    built: Mapping[str, float],
+    reference: str,
+) -> list[Found]:
+    """Seconds of the whole work, and ratios of each round; one that ran once meets every round."""
+    shares = {rival.name: rival.share for rival in rivals}
+    seconds = {
+        name: [each["seconds"] / shares[name] for each in rows] for name, rows in answers.items()
+    }
+    result = []
+    for name, rows in answers.items():
+        length = max(len(seconds[name]), len(seconds[reference]))
+        own, other = (
+            rows_of * (length if len(rows_of) == 1 else 1)
+            for rows_of in (seconds[name], seconds[reference])
+        )
+        result.append(
+            Found(
+                name=name,
+                seconds=seconds[name],
+                ratios=[theirs / ours for ours, theirs in zip(own, other, strict=True)],
+                processor_seconds=median(each["processor_seconds"] for each in rows),
+                build_seconds=built[name],
+                peak_mb=max(each["peak_mb"] for each in rows),
+                share=shares[name],
+                counts=rows[-1]["counts"],
+            )
+        )
+    return result
+
+
+class Worker:
+    """A rival's process, which sleeps on its pipe until it is told to work."""
+
+    def __init__(self, rival: Rival, *, threads: int | None) -> None:
+        self.name = rival.name
+        environment = dict(os.environ, HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+        paths = [str(ROOT / "src"), str(ROOT), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        if threads is not None:  # read by torch's and numpy's libraries as they load
+            environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        asked = {
+            "module": rival.module,
+            "factory": rival.factory,
+            "arguments": rival.arguments,
+        }
+        self.build_seconds: float = self._ask(json.dumps(asked))["seconds"]
+
+    def work(self) -> dict[str, Any]:
+        """Do the work once; seconds, processor seconds, peak memory in MB and the counts."""
+        return self._ask("work")
+
+    def end(self) -> None:
+        """Let it finish, and wait for that."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process.wait()
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise RivalError(f"{self.name}: its process has ended") from None
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RivalError(f"{self.name}: its process ended with {self._process.wait()}")
+        content: dict[str, Any] = json.loads(answer)
+        return content
