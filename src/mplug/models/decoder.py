@@ -40,7 +40,9 @@ class DecoderCache:
         return replace(self, words=tuple(layer.reorder(indices) for layer in self.words))
 
     def select(self, images: Int[Tensor, "kept"], *, rows: Int[Tensor, "rows"]) -> Self:
-        """Only some images, and the hypotheses `rows` that belong to them."""
+        """Only some images, in their order, and the hypotheses `rows` that belong to them."""
+        if len(images) == len(self.memory[0].keys):  # all of them: nothing large is copied
+            return self.reorder(rows)
         mask = None if self.memory_mask is None else self.memory_mask[images]
         memory = tuple(layer.reorder(images) for layer in self.memory)
         return replace(self.reorder(rows), memory=memory, memory_mask=mask)
@@ -91,8 +93,11 @@ class DecoderLayer(nn.Module):
         present = attention.project(words)
         present = present if past is None else past.append(present)
         rows, new = words.shape[:2]
-        causal = causal_mask(new, keys=present.keys.shape[2], device=words.device)
-        read = attention.read(words, present, causal.expand(rows, -1, -1))
+        causal = None
+        if new > 1:  # a single new word sees all
+            mask = causal_mask(new, keys=present.keys.shape[2], device=words.device)
+            causal = mask.expand(rows, -1, -1)
+        read = attention.read(words, present, causal)
         words = self.self_attention.add(words, read)
         read = self.cross_attention.attention.read(words, memory, as_keys(memory_mask))
         words = self.cross_attention.add(words, read)
