@@ -67,6 +67,35 @@ def test_the_fused_text_can_be_had_without_the_fused_image(model: MPlug) -> None
     assert_close(model.fuse_text(text, image, mask), model.fuse(text, image, mask)[1])
 
 
+def projected_rows(model: MPlug) -> list[int]:
+    """Rows that go through the key projections of the fusion layers, as they come."""
+    rows: list[int] = []
+    for name, module in model.fusion.named_modules():
+        if name.endswith("attention.attention.key"):
+            module.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[0]))
+    return rows
+
+
+def test_texts_that_share_an_image_are_fused_as_if_each_had_its_own(model: MPlug) -> None:
+    image, (ids, mask) = model.encode_image(pixels(2)), words(5, 3, 4, 2, 5)
+    text, places = model.encode_text(ids, mask), torch.tensor([1, 0, 1, 1, 0])
+    seen = torch.arange(PATCHES) < torch.tensor([[7], [PATCHES]])
+    shared = model.fuse_text(text, image, mask, seen, places=places)
+    own = model.fuse_text(text, image[places], mask, seen[places])
+    assert_close(shared, own, atol=1e-5, rtol=1e-5)
+
+
+def test_an_image_is_projected_once_for_all_its_texts_until_it_reads_one() -> None:
+    model = small_model(small_config(connected_at=(2,)))
+    image, (ids, mask) = model.encode_image(pixels(1)), words(5, 3, 4)
+    text = model.encode_text(ids, mask)
+    rows = projected_rows(model)
+    model.fuse_text(text, image, mask, places=torch.zeros(3, dtype=torch.long))
+    # Self- and cross-attention in two layers, then image and texts of the connected layer, and
+    # behind it every text has an image of its own.
+    assert rows == [3, 1, 3, 1, 1, 3, 3, 3]
+
+
 def test_a_joint_memory_is_the_fused_image_then_the_fused_text(model: MPlug) -> None:
     image, (ids, mask) = model.encode_image(pixels(2)), words(5, 3)
     text = model.encode_text(ids, mask)

@@ -33,6 +33,33 @@ def fuse(
     return text, image
 
 
+@pytest.fixture(params=["skip", "skip_added", *UNIFORM])
+def every_kind(request: pytest.FixtureRequest) -> nn.ModuleList:
+    if request.param in UNIFORM:
+        torch.manual_seed(0)
+        layers = uniform(4, scheme=request.param, **SIZES)  # type: ignore[arg-type]
+        enliven(layers)
+        return layers
+    return network((1, 3), add_image=request.param == "skip_added")
+
+
+@pytest.mark.parametrize("places", [[0, 1, 1], [1, 1, 0], [0, 0, 0]])
+@pytest.mark.parametrize("masked", [False, True])
+def test_texts_that_share_images_read_them_as_if_each_had_its_own(
+    every_kind: nn.ModuleList, places: list[int], masked: bool, words: Tensor, mask: Tensor
+) -> None:
+    images = torch.randn(max(places) + 1, 7, 12)
+    seen = torch.arange(7) < torch.tensor([4, 7])[: len(images), None] if masked else None
+    rows = torch.tensor(places)
+    own = None if seen is None else seen[rows]
+    for layer in every_kind:
+        shared = layer(words, images, mask, seen, rows)
+        text, image = layer(words, images[rows], mask, own)
+        assert_close(shared[0], text)
+        assert_close(shared[1][rows] if layer.keeps_image else shared[1], image)
+        assert_close(layer.text_only(words, images, mask, seen, rows), text)
+
+
 @pytest.fixture
 def words() -> Tensor:
     return torch.randn(3, 5, 12)

@@ -26,7 +26,7 @@ from mplug.models.initial import NEW_WEIGHT_STD, initialise, spread
 from mplug.models.text import TextEncoder
 from mplug.models.vision import vision_encoder
 from mplug.nn.fusion import FusionLayer
-from mplug.nn.masks import join
+from mplug.nn.masks import join, rows_of
 from mplug.nn.pair_fusion import MarkedImage, SecondImage
 
 Image = Float[Tensor, "batch patches dim"]
@@ -129,15 +129,23 @@ class MPlug(nn.Module):
     def fuse_text(
         self,
         text: Text,
-        image: Image,
+        image: Float[Tensor, "images patches dim"],
         text_mask: TextMask,
-        image_mask: Bool[Tensor, "batch patches"] | None = None,
+        image_mask: Bool[Tensor, "images patches"] | None = None,
+        *,
+        places: Int[Tensor, "batch"] | None = None,
     ) -> Text:
-        """The text that `fuse` returns, without the work that only the image would need."""
-        for layer in self.fusion[:-1]:
-            text, image = layer(text, image, text_mask, image_mask)
-        last = cast(FusionLayer, self.fusion[-1])
-        return last.text_only(text, image, text_mask, image_mask)
+        """The text that `fuse` returns, without the work that only the image would need.
+
+        With `places`, text i meets image `places[i]`, and what is done to an image alone is done
+        once, however many texts it meets.
+        """
+        layers = [cast(FusionLayer, layer) for layer in self.fusion]
+        for layer in layers[:-1]:
+            text, image = layer(text, image, text_mask, image_mask, places)
+            if places is not None and not layer.keeps_image:
+                image_mask, places = rows_of(image_mask, places), None
+        return layers[-1].text_only(text, image, text_mask, image_mask, places)
 
     def joint_memory(
         self,

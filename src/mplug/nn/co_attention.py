@@ -4,11 +4,11 @@ A stream says what one side does in a layer; any two streams, of any widths, mak
 layer both streams read the other as it came in, so neither is ahead.
 """
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mplug.nn.block import CrossAttentionSublayer, FeedForwardSublayer, SelfAttentionSublayer
-from mplug.nn.masks import as_keys
+from mplug.nn.masks import as_keys, rows_of
 
 Own = Float[Tensor, "batch places dim"]
 Other = Float[Tensor, "batch keys memory_dim"]
@@ -122,7 +122,12 @@ class CrossFirstStream(nn.Module):
 
 
 class CoAttentionLayer(nn.Module):
-    """Two streams, side by side; the same module for both shares all their weights."""
+    """Two streams, side by side; the same module for both shares all their weights.
+
+    With `places`, text i meets image `places[i]`, and there is an image for each text afterwards.
+    """
+
+    keeps_image = False
 
     def __init__(self, text: nn.Module, image: nn.Module) -> None:
         super().__init__()
@@ -132,22 +137,28 @@ class CoAttentionLayer(nn.Module):
     def forward(
         self,
         text: Float[Tensor, "batch words dim"],
-        image: Float[Tensor, "batch patches image_dim"],
+        image: Float[Tensor, "images patches image_dim"],
         text_mask: Bool[Tensor, "batch words"] | None,
-        image_mask: Bool[Tensor, "batch patches"] | None,
-    ) -> tuple[Float[Tensor, "batch words dim"], Float[Tensor, "batch patches image_dim"]]:
+        image_mask: Bool[Tensor, "images patches"] | None,
+        places: Int[Tensor, "batch"] | None = None,
+    ) -> tuple[Float[Tensor, "batch words dim"], Float[Tensor, "fused patches image_dim"]]:
         """Both after the layer."""
+        if places is not None:
+            image, image_mask = image[places], rows_of(image_mask, places)
         read = self.text_only(text, image, text_mask, image_mask)
         return read, self.image(image, text, image_mask, text_mask)
 
     def text_only(
         self,
         text: Float[Tensor, "batch words dim"],
-        image: Float[Tensor, "batch patches image_dim"],
+        image: Float[Tensor, "images patches image_dim"],
         text_mask: Bool[Tensor, "batch words"] | None,
-        image_mask: Bool[Tensor, "batch patches"] | None,
+        image_mask: Bool[Tensor, "images patches"] | None,
+        places: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch words dim"]:
         """What `forward` makes of the text: the image's stream is left out."""
+        if places is not None:
+            image, image_mask = image[places], rows_of(image_mask, places)
         read: Tensor = self.text(text, image, text_mask, image_mask)
         return read
 

@@ -9,30 +9,50 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mplug.nn.attention import KeyValues
 from mplug.nn.block import CrossAttentionSublayer, FeedForwardSublayer, SelfAttentionSublayer
 from mplug.nn.co_attention import co_attention_layer
-from mplug.nn.masks import as_keys, join
+from mplug.nn.masks import as_keys, join, rows_of
 
 Text = Float[Tensor, "batch words dim"]
-Image = Float[Tensor, "batch patches dim"]
+Image = Float[Tensor, "images patches dim"]  # one for each text, unless there are `Places`
+FusedImage = Float[Tensor, "fused patches dim"]
 TextMask = Bool[Tensor, "batch words"]  # True at a token, False at padding
-ImageMask = Bool[Tensor, "batch patches"] | None  # None: no padding
+ImageMask = Bool[Tensor, "images patches"] | None  # None: no padding
+Places = Int[Tensor, "batch"] | None  # which image each text meets; None: the one beside it
 
 
 class FusionLayer(Protocol):
-    """What every way of fusing offers."""
+    """What every way of fusing offers.
+
+    Where `places` are given, texts share images: text i meets image `places[i]`, and what is done
+    to an image alone is done once. The image returned is the one given, still to be shared, where
+    the layer `keeps_image`; else there is one for each text.
+    """
+
+    keeps_image: bool
 
     def __call__(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
-    ) -> tuple[Text, Image]:
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
+    ) -> tuple[Text, FusedImage]:
         """Text and image after the layer."""
         ...
 
     def text_only(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
     ) -> Text:
         """The text that a call returns, without the work that only the image would need."""
         ...
@@ -40,6 +60,8 @@ class FusionLayer(Protocol):
 
 class AsymmetricLayer(nn.Module):
     """Text reads itself, then the image; the image passes through unchanged."""
+
+    keeps_image = True
 
     def __init__(
         self, dim: int, *, num_heads: int, hidden_dim: int, eps: float, dropout: float
@@ -56,22 +78,39 @@ class AsymmetricLayer(nn.Module):
         )
 
     def forward(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
-    ) -> tuple[Text, Image]:
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
+    ) -> tuple[Text, FusedImage]:
         """The text after reading itself and the image; the image as it came."""
-        return self.text_only(text, image, text_mask, image_mask), image
+        return self.text_only(text, image, text_mask, image_mask, places), image
 
     def text_only(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
     ) -> Text:
         """What `forward` makes of the text."""
         text = self.self_attention(text, as_keys(text_mask))
-        text = self.cross_attention(text, image, as_keys(image_mask))
-        return self.feed_forward(text)
+        attention = self.cross_attention.attention
+        seen = attention.project(image)
+        # All rows that meet a single image read it as it is.
+        if places is not None and len(image) > 1:
+            seen, image_mask = seen.reorder(places), rows_of(image_mask, places)
+        read = attention.read(text, seen, as_keys(image_mask))
+        return self.feed_forward(self.cross_attention.add(text, read))
 
 
 class ConnectedLayer(nn.Module):
     """One self-attention over [image; text], so each reads both."""
+
+    keeps_image = False
 
     def __init__(
         self, dim: int, *, num_heads: int, hidden_dim: int, eps: float, dropout: float
@@ -85,21 +124,52 @@ class ConnectedLayer(nn.Module):
         )
 
     def forward(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
-    ) -> tuple[Text, Image]:
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
+    ) -> tuple[Text, FusedImage]:
         """Both sequences after reading both."""
-        both, mask = self._join(text, image, text_mask, image_mask)
-        both = self.feed_forward(self.self_attention(both, as_keys(mask)))
-        image, text = both.split([image.shape[1], text.shape[1]], dim=1)
+        lengths = [image.shape[1], text.shape[1]]
+        if places is None:
+            both, mask = self._join(text, image, text_mask, image_mask)
+            both = self.self_attention(both, as_keys(mask))
+        else:
+            attention = self.self_attention.attention
+            seen = attention.ask(image).index_select(0, places)
+            queries = torch.cat([seen, attention.ask(text)], dim=2)
+            keys = self._shared_keys(text, image, places)
+            both, mask = self._join(text, image[places], text_mask, rows_of(image_mask, places))
+            both = self.self_attention.add(both, attention.answer(queries, keys, as_keys(mask)))
+        image, text = self.feed_forward(both).split(lengths, dim=1)
         return text, image
 
     def text_only(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
     ) -> Text:
         """What `forward` makes of the text, at the price of the text's queries alone."""
-        both, mask = self._join(text, image, text_mask, image_mask)
-        read = self.self_attention.attention(text, both, as_keys(mask))
+        attention = self.self_attention.attention
+        if places is None:
+            both, mask = self._join(text, image, text_mask, image_mask)
+            read = attention(text, both, as_keys(mask))
+        else:
+            lengths = (image.shape[1], text.shape[1])
+            seen = rows_of(image_mask, places)
+            mask = join(seen, text_mask, lengths=lengths, batch=len(text), device=text.device)
+            read = attention.read(text, self._shared_keys(text, image, places), as_keys(mask))
         return self.feed_forward(self.self_attention.add(text, read))
+
+    def _shared_keys(self, text: Text, image: Image, places: Int[Tensor, "batch"]) -> KeyValues:
+        """What both read, the images' part of it projected once."""
+        attention = self.self_attention.attention
+        return attention.project(image).reorder(places).append(attention.project(text))
 
     @staticmethod
     def _join(
@@ -113,22 +183,34 @@ class ConnectedLayer(nn.Module):
 class ImageSkip(nn.Module):
     """Adds what `layer` makes of the image onto the image it was given, as the released code."""
 
+    keeps_image = False
+
     def __init__(self, layer: ConnectedLayer) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
-    ) -> tuple[Text, Image]:
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
+    ) -> tuple[Text, FusedImage]:
         """The layer's text, and the old image plus the layer's."""
-        text, update = self.layer(text, image, text_mask, image_mask)
-        return text, image + update
+        text, update = self.layer(text, image, text_mask, image_mask, places)
+        return text, (image if places is None else image[places]) + update
 
     def text_only(
-        self, text: Text, image: Image, text_mask: TextMask, image_mask: ImageMask
+        self,
+        text: Text,
+        image: Image,
+        text_mask: TextMask,
+        image_mask: ImageMask,
+        places: Places = None,
     ) -> Text:
         """The layer's text; what becomes of the image is left out."""
-        only: Tensor = self.layer.text_only(text, image, text_mask, image_mask)
+        only: Tensor = self.layer.text_only(text, image, text_mask, image_mask, places)
         return only
 
 

@@ -1,7 +1,7 @@
 """Attention masks: boolean, True = may look, broadcastable to [batch, queries, keys]."""
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 
@@ -25,6 +25,13 @@ def prefix_mask(written: Bool[Tensor, "batch places"]) -> Bool[Tensor, "batch pl
 def as_keys(mask: Bool[Tensor, "batch keys"] | None) -> Bool[Tensor, "batch 1 keys"] | None:
     """A padding mask, seen alike by every query."""
     return None if mask is None else mask[:, None]
+
+
+def rows_of(
+    mask: Bool[Tensor, "images keys"] | None, places: Int[Tensor, "batch"]
+) -> Bool[Tensor, "batch keys"] | None:
+    """The padding masks of the images at `places`."""
+    return None if mask is None else mask[places]
 
 
 def join(
