@@ -17,7 +17,9 @@ from mplug.config.ready import require_ready
 from mplug.data.fields import FIELDS
 from mplug.interfaces import cli
 from mplug.weights import shipped
-from tests.tiny import SKILLS, save_brought, save_tiny
+from mplug.weights.uniter_folder import save_uniter
+from tests.tiny import CARD, SKILLS, save_brought, save_tiny
+from tests.tiny_uniter import ALL, tiny_uniter
 
 ROOT = Path(__file__).parents[1]
 # A model's card tells how to use that model, wherever it is, which is not here.
@@ -81,6 +83,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for run in ("runs/tiny-caption", "runs/demo"):
         save_tiny(folder / run / "model", skills=SKILLS)
+    uniter = tiny_uniter("mplug-tiny", *ALL)
+    save_uniter(folder / "runs" / "uniter-scenes-tasks" / "model", uniter, card=CARD)
     save_brought(folder / "package" / shipped.NAME)
     for name in ("photos", "holiday pictures"):
         (folder / name).mkdir()

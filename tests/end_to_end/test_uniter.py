@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mplug
 from mplug.config.edit import derive
 from mplug.config.recipes import any_recipe
 from mplug.config.schema_uniter_run import UniterRetrieval, UniterRun, UniterTask, UniterTasks
@@ -153,6 +154,8 @@ def test_it_learns_from_records_and_their_regions(folder: Path) -> None:
     run_training(run, run_dir=folder / "runs" / "records", device="cpu")
     loaded = load_uniter(folder / "runs" / "records")
     assert loaded.answers == ("a boat",)
+    assert loaded.encoder == str(folder / "encoder")  # what described the regions, says `regions`
+    assert loaded.untrained == ("match", "words")
     wide = derive(run, {"model.regions.feature_size": 21})
     with pytest.raises(ConfigError, match="model.regions.feature_size=20"):
         run_training(wide, run_dir=folder / "runs" / "wide", device="cpu")
@@ -178,6 +181,11 @@ def test_scenes_are_learned_and_every_task_is_measured(folder: Path) -> None:
         assert figure.baselines or "alone" in figure.metric
     with pytest.raises(CheckpointError, match="not trained for"):
         uniter_figures(Path(start), tasks, extent=extent, tasks=("answer",), device="cpu")
+    model = mplug.load(run, device="cpu")
+    photo = folder / "photos" / "p1.png"
+    assert model.answer(photo, "what is it?") in model.answers
+    assert 0 < model.match(photo, "a boat") < 1
+    assert 0 <= model.ground(photo, "a boat").x0 < 37
     scores = [asdict(score_of(figure, split=split)) for split, figure in figures]
     _show_page(folder, scores)
 

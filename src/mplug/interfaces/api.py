@@ -22,14 +22,26 @@ from mplug.interfaces.compute import Compute, joined
 from mplug.interfaces.embedding import Embedding, Hit, Ranked
 from mplug.interfaces.loading import load_source
 from mplug.interfaces.pictures import ImageSource, Picture, as_list
+from mplug.interfaces.uniter_api import UniterModel
 from mplug.interfaces.writing import require_room, writing
 from mplug.training.distributed import choose_device
 from mplug.weights import hub, store
 from mplug.weights.card import ModelCard
 from mplug.weights.clip_folder import LoadedClip
 from mplug.weights.layout import FILES
+from mplug.weights.uniter_folder import LoadedUniter
 
-__all__ = ["Box", "ClipModel", "Hit", "ImageSource", "Model", "Picture", "Ranked", "load"]
+__all__ = [
+    "Box",
+    "ClipModel",
+    "Hit",
+    "ImageSource",
+    "Model",
+    "Picture",
+    "Ranked",
+    "UniterModel",
+    "load",
+]
 
 
 def load(
@@ -41,7 +53,7 @@ def load(
 ) -> Any:
     """The model of a run (`runs/demo`), of a saved folder, `mplug-tiny`, or of a hub (OWNER/NAME).
 
-    It is a `Model` of mPLUG or, where it was saved as one, a `ClipModel`.
+    It is a `Model` of mPLUG or, where it was saved as one, a `ClipModel` or a `UniterModel`.
 
     A run gives its exported model or, before it has one, its newest whole checkpoint. `mplug-tiny`
     is the model that mplug brings, unless a folder here is called so. `device` is
@@ -55,6 +67,8 @@ def load(
     loaded = load_source(source, image_size=image_size, revision=revision)
     if isinstance(loaded, LoadedClip):
         return ClipModel(loaded, device=place)
+    if isinstance(loaded, LoadedUniter):
+        return UniterModel(loaded, device=place)
     return Model(loaded, device=place)
 
 

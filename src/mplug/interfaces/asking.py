@@ -99,7 +99,7 @@ class Asking:
             asked = [phrase_ids(self._tokenizer, phrase) for (phrase,) in part]
             shares, scores = self._compute.ground(pictures, asked, beams=beams)
             for picture, *one in zip(pictures, shares, scores, strict=True):
-                boxes = _boxes(*one, size=picture.size, best=best)
+                boxes = pixel_boxes(*one, size=picture.size, best=best)
                 found.append(boxes[0] if best == 1 else boxes)
         return found[0] if single else found
 
@@ -193,10 +193,13 @@ def _require_choice(
         raise ConfigError("answers: a given list is ranked, so nothing is written: no options")
 
 
-def _boxes(
+def pixel_boxes(
     shares: np.ndarray, scores: np.ndarray, *, size: tuple[int, int], best: int
 ) -> list[Box]:
-    """The likeliest boxes that are not the same thing as a likelier one, in pixels."""
+    """Of boxes in shares, likeliest first, those that are not the same thing as a likelier one.
+
+    They come back in pixels; `scores` are log-probabilities.
+    """
     kept: list[int] = []
     for row in range(len(scores)):
         there_is = len(kept) < best and np.isfinite(scores[row])

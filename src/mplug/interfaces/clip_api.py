@@ -7,7 +7,7 @@ model.classify("photo.jpg", ["a cat", "a dog"])
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,16 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mplug.errors import CheckpointError, DataError
+from mplug.errors import DataError
 from mplug.inference import zero_shot
 from mplug.interfaces.compute import BATCH, chunks, joined
 from mplug.interfaces.embedding import Embedding, Ranked
+from mplug.interfaces.lacking import Lacking, LacksVerb
 from mplug.interfaces.pictures import ImageSource, Picture
 from mplug.models.clip import Clip
 from mplug.weights import hub
 from mplug.weights.card import ModelCard
 from mplug.weights.clip_folder import ClipTokenizer, LoadedClip, save_clip
 from mplug.weights.layout import FILES
+
+__all__ = ["ClipModel", "LacksVerb"]
 
 IMAGE_PARTS = ("vision.", "image_head.")  # make a picture's vector
 LACKS = {
@@ -38,12 +41,12 @@ LACKS = {
 """What a model of mPLUG does and this one does not, and the ability that it takes."""
 
 
-class LacksVerb(CheckpointError, AttributeError):
-    """The model is of a system that has no such ability."""
-
-
-class ClipModel(Embedding):
+class ClipModel(Lacking, Embedding):
     """A loaded CLIP model with its words."""
+
+    LACKS = LACKS
+    ABOUT = "a CLIP model"
+    INSTEAD = "it can classify, rank, search and embed"
 
     def __init__(self, loaded: LoadedClip, *, device: torch.device | None = None) -> None:
         self.network, self.tokenizer = loaded.model, loaded.tokenizer
@@ -57,19 +60,6 @@ class ClipModel(Embedding):
             logit_scale=self.network.logit_scale.exp().item(),
         )
 
-    def __getattr__(self, name: str) -> NoReturn:
-        """Say of an ability of mPLUG's models that this one has it not.
-
-        Raises:
-            LacksVerb: it is one. AttributeError: nothing is called so.
-        """
-        if name in LACKS:
-            raise LacksVerb(
-                f"{name}: a CLIP model cannot {LACKS[name]}; it can classify, rank, search and "
-                "embed. A model of mPLUG has this ability, such as mplug-tiny"
-            )
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-
     def rank(self, image: ImageSource, texts: Sequence[str]) -> list[Ranked]:
         """The texts by how well they fit the picture, best first.
 
@@ -81,11 +71,11 @@ class ClipModel(Embedding):
         vectors = self.embed_text(list(texts))
         picture = self.embed_image(image)
         shares = zero_shot.probabilities(picture[None], vectors, logit_scale=self._logit_scale)[0]
-        found = [
-            Ranked(text, float(share), float(similarity))
-            for text, share, similarity in zip(texts, shares, vectors @ picture, strict=True)
+        similarities = vectors @ picture
+        return [
+            Ranked(texts[place], float(shares[place]), float(similarities[place]))
+            for place in np.argsort(-similarities, kind="stable").tolist()
         ]
-        return sorted(found, key=lambda one: -one.similarity)
 
     def save_pretrained(self, folder: str | Path, *, card: ModelCard | str | None = None) -> Path:
         """Write the model into `folder`; without `card` it keeps the one it came with.

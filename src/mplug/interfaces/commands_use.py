@@ -166,7 +166,8 @@ def rank(
         print(json_line({"image": str(image), "texts": [one._asdict() for one in ranked]}))
         return
     for one in ranked:
-        print(f"{one.match:.3f}\t{one.similarity:.3f}\t{one.text}")
+        similarity = "" if one.similarity is None else f"{one.similarity:.3f}"
+        print(f"{one.match:.3f}\t{similarity}\t{one.text}")
 
 
 def shown(name: Path | str) -> str:

@@ -20,11 +20,14 @@ from mplug.interfaces.pictures import (
 
 
 class Ranked(NamedTuple):
-    """A text, the probability that it belongs to the picture, and their cosine similarity."""
+    """A text, the probability that it belongs to the picture, and their cosine similarity.
+
+    A model that has no vectors for either has no similarity.
+    """
 
     text: str
     match: float
-    similarity: float
+    similarity: float | None
 
 
 class Hit(NamedTuple):

@@ -16,13 +16,14 @@ from mplug.weights import store
 from mplug.weights.clip_folder import LoadedClip, build_clip, load_clip
 from mplug.weights.folder import find_folder, read_header, read_json, read_weights, validated
 from mplug.weights.layout import CONFIG
+from mplug.weights.uniter_folder import LoadedUniter, load_uniter
 
 TASK_PREFIX = "model."  # of the model's tensors among a task's
 
 
 def load_source(
     source: str | Path, *, image_size: int | None = None, revision: str | None = None
-) -> store.Loaded | LoadedClip:
+) -> store.Loaded | LoadedClip | LoadedUniter:
     """A run's exported model or newest whole checkpoint, a saved folder, or OWNER/NAME.
 
     Raises:
@@ -35,11 +36,10 @@ def load_source(
     system = read_header(saved).get("system", "mplug")
     if system == "clip":
         return load_clip(saved, image_size=image_size)
+    if system == "uniter":
+        return load_uniter(saved)
     if system != "mplug":
-        raise CheckpointError(
-            f"{source}: a model of the system {system!r}, which cannot be asked here; "
-            "`mplug evaluate` measures its run"
-        )
+        raise CheckpointError(f"{source}: a model of the system {system!r}, of a newer mplug")
     return store.load_pretrained(saved, image_size=image_size)
 
 

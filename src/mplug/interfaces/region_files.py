@@ -19,7 +19,7 @@ from mplug.data.regions.pictures import (
     soft_labels,
 )
 from mplug.data.regions.readers import read_bottom_up
-from mplug.data.regions.record_examples import SUFFIX
+from mplug.data.regions.record_examples import ENCODER, SUFFIX
 from mplug.data.regions.stored import Floats, Regions, save_regions
 from mplug.data.transforms import to_array
 from mplug.errors import DataError
@@ -61,6 +61,7 @@ def make_regions(
     if classes:
         (out / CLASSES).write_text("\n".join(classes) + "\n", encoding="utf-8")
     describing = region_encoder(encoder)
+    (out / ENCODER).write_text(encoder + "\n", encoding="utf-8")
     left_out: list[str] = []
     written = width = 0
     for some in _batches(looked, describing.image_size, left_out):

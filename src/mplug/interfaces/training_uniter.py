@@ -1,10 +1,12 @@
 """Training a run of UNITER: regions, words, model, loop, and the model it leaves."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from mplug import __version__
-from mplug.config.schema_uniter_run import UniterRun
+from mplug.config.schema_uniter_run import RegionObjective, UniterRun
+from mplug.data.regions.record_examples import described_by
 from mplug.data.tokenizer import Tokenizer
 from mplug.interfaces.prepared import (
     FirstOnly,
@@ -23,7 +25,12 @@ from mplug.training.distributed import Processes
 from mplug.training.loop import Outcome
 from mplug.training.run import RunDirectory
 from mplug.weights.card import ModelCard
-from mplug.weights.uniter_folder import LoadedUniter, load_uniter, save_uniter
+from mplug.weights.uniter_folder import (
+    LoadedUniter,
+    UniterPretrained,
+    load_uniter,
+    save_uniter,
+)
 
 VERDICTS = {**uniter_pretrain.VERDICTS, **uniter_finetune.VERDICTS}
 OVERFIT = {"model.text.dropout": 0.0}
@@ -107,8 +114,20 @@ def _finish(setup: UniterSetup, run: RunDirectory, *, outcome: Outcome, model: U
         data=describe_data(config.data),
         licence="Apache-2.0",
     )
-    encoder = config.data.encoder if config.data.scenes is not None else config.data.regions
-    loaded = LoadedUniter(model, setup.tokenizer, setup.answers, encoder)
+    from_scenes = config.data.scenes is not None
+    encoder = config.data.encoder if from_scenes else described_by(Path(config.data.regions))
+    loaded = LoadedUniter(model, setup.tokenizer, setup.answers, encoder, _untrained(setup))
     save_uniter(run.model, loaded, card=card)
     (run.path / "README.md").write_text(card.render(), encoding="utf-8")
-    print(f"{run.model}: the model, for `mplug evaluate {run.path}`", flush=True)
+    print(f"{run.model}: the model, for `mplug evaluate {run.path}` and mplug.load", flush=True)
+
+
+def _untrained(setup: UniterSetup) -> tuple[UniterPretrained, ...]:
+    """What neither this run nor those before it taught."""
+    never: tuple[UniterPretrained, ...] = ("match", "words")
+    if setup.start is not None:
+        never = setup.start.untrained
+    if setup.config.task != "pretrain":
+        return never
+    names: dict[UniterPretrained, RegionObjective] = {"match": "itm", "words": "mlm"}
+    return tuple(each for each in never if names[each] not in setup.config.objectives.mix.shares)

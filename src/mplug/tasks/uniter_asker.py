@@ -11,13 +11,14 @@ from torch import Tensor
 
 from mplug.data.asking import phrase_ids, question_ids, statement_ids
 from mplug.data.items import ENTAILMENT, TRUTH, Item, ItemBatch, collate_items
+from mplug.data.joint_batch import pad_texts
 from mplug.data.regions.batch import PaddedRegions, RegionBatch, pad_regions
 from mplug.data.regions.stored import Regions
 from mplug.data.tokenizer import Tokenizer
-from mplug.models.uniter import Uniter
+from mplug.models.uniter import YES, Uniter
 from mplug.tasks.asked import Ask
 from mplug.tasks.uniter_parts import PARTS, RegionPart
-from mplug.tasks.uniter_retrieval import score_pairs
+from mplug.tasks.uniter_retrieval import read_pairs
 
 AT_ONCE = 128  # asks answered together
 RANKED = 4096  # pairs ranked between two words of progress
@@ -87,7 +88,6 @@ class UniterAsker:
         items = [Item(ask.pictures, phrase_ids(self.tokenizer, ask.text)) for ask in asks]
         return self._best("ground", pictures, items, shown)
 
-    @torch.no_grad()
     def ranks(
         self,
         pictures: Sequence[Regions],
@@ -95,7 +95,25 @@ class UniterAsker:
         *,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Floats:
-        """How well each picture goes with each text [pictures, texts]."""
+        """How well each picture goes with each text, as logits [pictures, texts]."""
+        return self._scored(pictures, texts, self.model.rank, progress)
+
+    def matches(self, pictures: Sequence[Regions], texts: Sequence[str]) -> Floats:
+        """The probability that each picture and each text belong together [pictures, texts]."""
+
+        def together(states: Tensor) -> Tensor:
+            return self.model.match(states).softmax(dim=1)[:, YES]
+
+        return self._scored(pictures, texts, together)
+
+    @torch.no_grad()
+    def _scored(
+        self,
+        pictures: Sequence[Regions],
+        texts: Sequence[str],
+        score: Callable[[Tensor], Tensor],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Floats:
         pairs = self._paired(pictures, texts).to(self.device)
         total = len(pictures) * len(texts)
         rows = torch.arange(total, device=self.device)
@@ -103,7 +121,7 @@ class UniterAsker:
         for start in range(0, total, RANKED):
             some = rows[start : start + RANKED]
             shown, said = some // len(texts), some % len(texts)
-            found.append(score_pairs(self.model, pairs, said, shown).double().cpu())
+            found.append(read_pairs(self.model, pairs, said, shown, score=score).double().cpu())
             progress(min(start + RANKED, total), total)
         return torch.cat(found).reshape(len(pictures), len(texts)).numpy()
 
@@ -113,12 +131,14 @@ class UniterAsker:
             [self.tokenizer.cls_id, *self.tokenizer.encode(text), self.tokenizer.sep_id]
             for text in texts
         ]
-        longest = max(map(len, ids))
-        padded = [each + [self.tokenizer.pad_id] * (longest - len(each)) for each in ids]
-        lengths = torch.tensor([len(each) for each in ids])
+        padded, mask = self.padded(ids)
         nobody = torch.zeros(len(ids), dtype=torch.int64)
-        mask = torch.arange(longest) < lengths[:, None]
-        return RegionBatch(pad_regions(pictures), torch.tensor(padded), mask, nobody, nobody)
+        return RegionBatch(pad_regions(pictures), padded, mask, nobody, nobody)
+
+    def padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Ids [texts, longest], and the mask of what is no padding, where the model is."""
+        found = pad_texts(texts, pad_id=self.tokenizer.pad_id).to(self.device)
+        return found.ids, found.mask
 
     def _statements(self, asks: Sequence[Ask]) -> list[Item]:
         return [
@@ -126,18 +146,32 @@ class UniterAsker:
             for ask in asks
         ]
 
-    @torch.no_grad()
     def _best(
         self, task: str, pictures: Sequence[Regions], items: Sequence[Item], shown: Shown
     ) -> list[int]:
         """The likeliest choice of each item, many at once."""
-        part = PARTS[task]()
         found: list[int] = []
         for start in range(0, len(items), AT_ONCE):
-            regions, batch = self._some(task, pictures, items[start : start + AT_ONCE])
-            logits: Tensor = part.logits(self.model, shown(part, regions), batch)
-            found += logits.argmax(dim=1).tolist()
+            some = items[start : start + AT_ONCE]
+            found += self.logits(task, pictures, some, shown=shown).argmax(dim=1).tolist()
         return found
+
+    @torch.no_grad()
+    def logits(
+        self,
+        task: str,
+        pictures: Sequence[Regions],
+        items: Sequence[Item],
+        *,
+        shown: Shown = as_they_are,
+    ) -> Tensor:
+        """What the task's head says of every choice [items, choices], all items at once.
+
+        Choices are answers, regions (minus infinity where a picture has no more), or classes.
+        """
+        part = PARTS[task]()
+        regions, batch = self._some(task, pictures, items)
+        return part.logits(self.model, shown(part, regions), batch)
 
     def _some(
         self, task: str, pictures: Sequence[Regions], items: Sequence[Item]

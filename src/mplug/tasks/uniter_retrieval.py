@@ -1,5 +1,7 @@
 """Retrieval with hard negatives: of many wrong partners, those that score best are learned from."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -69,12 +71,24 @@ def score_pairs(
     model: Uniter, batch: RegionBatch, texts: Rows, pictures: Rows
 ) -> Float[Tensor, "pairs"]:
     """Rank logits of these texts beside these pictures of the batch, some at once."""
+    return read_pairs(model, batch, texts, pictures, score=model.rank)
+
+
+def read_pairs(
+    model: Uniter,
+    batch: RegionBatch,
+    texts: Rows,
+    pictures: Rows,
+    *,
+    score: Callable[[Tensor], Float[Tensor, "some"]],
+) -> Float[Tensor, "pairs"]:
+    """What `score` says of the states of these texts that have read these pictures."""
     scores = []
     for start in range(0, len(texts), AT_ONCE):
         some, shown = texts[start : start + AT_ONCE], pictures[start : start + AT_ONCE]
         regions = batch.regions.rows(shown)
         joint = model.encode(batch.ids[some], batch.mask[some], seen(regions))
-        scores.append(model.rank(joint.text))
+        scores.append(score(joint.text))
     return torch.cat(scores)
 
 

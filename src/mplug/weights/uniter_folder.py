@@ -6,6 +6,7 @@ described the regions it learned from.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mplug.config.schema_uniter import UniterConfig
 from mplug.data.tokenizer import Tokenizer
@@ -17,6 +18,7 @@ from mplug.weights.folder import (
     find_folder,
     in_float32,
     open_folder,
+    read_card,
     read_weights,
     validated,
     write_folder,
@@ -24,13 +26,17 @@ from mplug.weights.folder import (
 from mplug.weights.layout import CONFIG, TOKENIZER, WEIGHTS
 
 SYSTEM = "uniter"
+UniterPretrained = Literal["match", "words"]
+"""Heads that every model has and pretraining alone teaches: whether a pair belongs together, and
+masked words."""
 
 
 class SavedUniter(UniterConfig):
-    """A model's sizes, its answers in their order, and what described its regions."""
+    """A model's sizes, its answers in order, what described its regions, what it never learned."""
 
     answer_list: tuple[str, ...] = ()
     encoder: str = ""
+    untrained: tuple[UniterPretrained, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class LoadedUniter:
     tokenizer: Tokenizer
     answers: tuple[str, ...]
     encoder: str  # the model that described the regions it learned from; empty: not known
+    untrained: tuple[UniterPretrained, ...] = ()  # what pretraining teaches and none did
+    card: str = ""  # the text of README.md; empty where there is none
 
 
 def save_uniter(folder: str | Path, loaded: LoadedUniter, *, card: ModelCard | str) -> Path:
@@ -50,7 +58,11 @@ def save_uniter(folder: str | Path, loaded: LoadedUniter, *, card: ModelCard | s
         CheckpointError: as `save_pretrained` of `weights/store.py` does.
     """
     config = loaded.model.config
-    more = {"answer_list": loaded.answers, "encoder": loaded.encoder}
+    more = {
+        "answer_list": loaded.answers,
+        "encoder": loaded.encoder,
+        "untrained": loaded.untrained,
+    }
     write_folder(
         Path(folder),
         system=SYSTEM,
@@ -82,4 +94,5 @@ def load_uniter(source: str | Path, *, revision: str | None = None) -> LoadedUni
         tokenizer = Tokenizer.load(folder / TOKENIZER)
     except DataError as error:
         raise CheckpointError(str(error)) from error
-    return LoadedUniter(model, tokenizer, saved.answer_list, saved.encoder)
+    card = read_card(folder)
+    return LoadedUniter(model, tokenizer, saved.answer_list, saved.encoder, saved.untrained, card)

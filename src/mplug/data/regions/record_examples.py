@@ -21,6 +21,7 @@ from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
 
 SUFFIX = ".npz"
+ENCODER = "encoder.txt"  # beside the regions: the model that described them
 RIGHT = 0.5  # intersection over union from which on a region is the one a phrase means
 NAMES = {"retrieve": "retrieval"}  # what records call a task, where it is not the same
 
@@ -212,6 +213,12 @@ class RecordRegionTasks:
 
     def _cut(self, text: Sequence[int]) -> list[int]:
         return list(text[: self.max_words + 1])
+
+
+def described_by(folder: Path) -> str:
+    """The model that described a folder's regions; empty where none is named."""
+    file = folder / ENCODER
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def overlap(boxes: Floats, box: Box) -> Floats:
