@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from mplug.metrics.bleu import bleu
+from mplug.metrics.bleu import bleu, bleu_parts
+from mplug.metrics.captions import ngram_counts
 from tests.metrics.golden_captions import CAPTIONS, OFFICIAL
 
 
@@ -58,3 +61,26 @@ def test_wrong_input_is_named() -> None:
         bleu([["a"]], [[]])
     with pytest.raises(ValueError, match="argument"):
         bleu([["a"]], [])
+
+
+def slow_parts(candidate: list[str], references: list[list[str]]) -> list[int]:
+    """A dictionary for each text."""
+    matched = [0] * 4
+    known = [ngram_counts(reference) for reference in references]
+    for ngram, count in ngram_counts(candidate).items():
+        matched[len(ngram) - 1] += min(count, max(counts[ngram] for counts in known))
+    length = len(candidate)
+    closest = min(map(len, references), key=lambda n: (abs(n - length), n))
+    return [*matched, *(max(0, length - n) for n in range(4)), length, closest]
+
+
+tokens = some.lists(some.sampled_from("abc"), max_size=9)
+
+
+@given(some.lists(some.tuples(tokens, some.lists(tokens, min_size=1, max_size=3)), min_size=1))
+def test_arrays_count_what_dictionaries_count(
+    images: list[tuple[list[str], list[list[str]]]],
+) -> None:
+    candidates, references = [image[0] for image in images], [image[1] for image in images]
+    slow = [slow_parts(*image) for image in images]
+    assert bleu_parts(candidates, references).tolist() == slow

@@ -2,18 +2,22 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from mplug.metrics.captions import (
     CiderD,
     DocumentFrequency,
-    cider_d,
     ngram_counts,
     simple_tokens,
 )
+from mplug.metrics.cider import cider_d
 
 # Written by pycocoevalcap 1.2 (PTB tokens, CIDEr-D of each image over these 300 images).
 OFFICIAL = [
@@ -82,3 +86,33 @@ def test_wrong_input_is_named() -> None:
 
 def test_simple_tokens_are_lower_case_letters_and_digits() -> None:
     assert simple_tokens("A T-shirt, 2 cafés_here!") == ["a", "t", "shirt", "2", "cafés", "here"]
+
+
+tokens = some.lists(some.sampled_from("abc"), max_size=9)
+
+
+@given(some.lists(some.tuples(tokens, some.lists(tokens, min_size=1, max_size=3)), min_size=1))
+def test_arrays_score_what_dictionaries_score(
+    images: list[tuple[list[str], list[list[str]]]],
+) -> None:
+    candidates, references = [image[0] for image in images], [image[1] for image in images]
+    slow = CiderD(DocumentFrequency.of(references)).scores(candidates, references)
+    np.testing.assert_allclose(cider_d(candidates, references), slow, rtol=0, atol=1e-12)
+
+
+def test_a_reference_is_counted_once_however_many_candidates_it_meets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scorer = CiderD(DocumentFrequency.of(REFERENCES))
+    counted: list[tuple[str, ...]] = []
+    vector = scorer._vector
+
+    def counting(tokens: Sequence[str]) -> Any:
+        counted.append(tuple(tokens))
+        return vector(tokens)
+
+    monkeypatch.setattr(scorer, "_vector", counting)
+    samples = [scorer.score(candidate, REFERENCES[0]) for candidate in CANDIDATES[:7]]
+    assert len(counted) == 7 + len({tuple(tokens) for tokens in REFERENCES[0]})
+    fresh = CiderD(DocumentFrequency.of(REFERENCES))
+    assert samples == [fresh.score(candidate, REFERENCES[0]) for candidate in CANDIDATES[:7]]

@@ -93,6 +93,11 @@ def slow_tokens(caption: str) -> list[str]:
         "a <b > here",
         "the '90s 'n' cannot",
         "snow-covered and/or 5th-floor it's (left) 100km/h",
+        "x.  The end, 1  1/2, 1\xa01/2 and no.\n5 ",
+        "  two  blanks \t and <a b c d > inc. 7 <end",
+        "5\u0663 1/2 of 12\u0664 555 1234",
+        "555 1234 56789 and . . . x. Mr. Lee (now) . . .",
+        "a " + "very" * 30 + " long. " + "3 " * 60 + "1/2",
     ],
 )
 def test_what_reaches_over_a_blank_is_cut_by_every_rule(caption: str) -> None:
@@ -114,6 +119,9 @@ captions = some.lists(
             "/",
             "&",
             "<b>",
+            "<",
+            "x. ",
+            "555 ",
             "@",
             "é",
             "日",

@@ -7,7 +7,8 @@ how it was made.
 from mplug.metrics.bleu import bleu
 from mplug.metrics.bootstrap import interval, mean_parts
 from mplug.metrics.caption_figures import Tokenised, caption_figures, jar_figures
-from mplug.metrics.captions import CiderD, DocumentFrequency, cider_d
+from mplug.metrics.captions import CiderD, DocumentFrequency
+from mplug.metrics.cider import cider_d
 from mplug.metrics.classification import accuracy, confusion, consistency
 from mplug.metrics.grounding import grounding_accuracy, iou
 from mplug.metrics.objects import object_f1

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mplug.metrics.captions import MAX_N, Tokens, ngram_counts
+from mplug.metrics.captions import MAX_N, Tokens
+from mplug.metrics.ngram_table import Ints, Joined, NGramTable
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,34 +32,51 @@ def bleu(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -
     Raises:
         ValueError: the two lists differ in length, there is no image, or one has no reference.
     """
-    counts = bleu_parts(candidates, references)
-    return Bleu(bleu_scores(counts.sum(axis=0)), bleu_scores(counts))
+    return bleu_of(NGramTable.of(candidates, references, metric="BLEU"))
+
+
+def bleu_of(table: NGramTable) -> Bleu:
+    """The same from counts."""
+    parts = bleu_parts_of(table)
+    return Bleu(bleu_scores(parts.sum(axis=0)), bleu_scores(parts))
 
 
 def bleu_parts(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> Floats:
     """The counts of each image [images, 10] that `bleu_scores` makes scores of, for intervals.
 
+    Matched n-grams for n of 1 to 4, all n-grams for each n, own length, length to reach.
+
     Raises:
         ValueError: the two lists differ in length, there is no image, or one has no reference.
     """
-    if not candidates:
-        raise ValueError("BLEU needs at least one image")
-    pairs = zip(candidates, references, strict=True)
-    return np.array([_counts(*pair) for pair in pairs], dtype=np.float64)
+    return bleu_parts_of(NGramTable.of(candidates, references, metric="BLEU"))
 
 
-def _counts(candidate: Tokens, references: Sequence[Tokens]) -> list[int]:
-    """Matched n-grams for n of 1 to 4, all n-grams for each n, own length, length to reach."""
-    if not references:
-        raise ValueError("BLEU needs at least one reference for every image")
-    matched = [0] * MAX_N
-    known = [ngram_counts(reference) for reference in references]
-    for ngram, count in ngram_counts(candidate).items():
-        matched[len(ngram) - 1] += min(count, max(counts[ngram] for counts in known))
-    length = len(candidate)
-    total = [max(0, length - n + 1) for n in range(1, MAX_N + 1)]
-    closest = min((len(reference) for reference in references), key=lambda n: (abs(n - length), n))
-    return [*matched, *total, length, closest]
+def bleu_parts_of(table: NGramTable) -> Floats:
+    """The same from counts [images, 10]."""
+    matched = [_matched(joined, images=table.images) for joined in table.joined]
+    total = [np.maximum(table.lengths - n + 1, 0) for n in range(1, MAX_N + 1)]
+    columns = [*matched, *total, table.lengths, _closest(table)]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _matched(joined: Joined, *, images: int) -> Ints:
+    """N-grams of each candidate [images], each as often as one reference has it at most."""
+    most = np.zeros(len(joined.candidates.times), dtype=np.int64)
+    np.maximum.at(most, joined.place[joined.shared], joined.references.times[joined.shared])
+    clipped = np.minimum(joined.candidates.times, most)
+    # Counts are small integers, which floats hold exactly.
+    matched: Ints = np.bincount(joined.candidates.text, clipped, minlength=images).astype(np.int64)
+    return matched
+
+
+def _closest(table: NGramTable) -> Ints:
+    """The length of the closest reference of each image [images], of equally close the shorter."""
+    gap = np.abs(table.reference_lengths - table.lengths[table.owner])
+    order = np.lexsort((table.reference_lengths, gap, table.owner))
+    first = np.searchsorted(table.owner[order], np.arange(table.images))
+    closest: Ints = table.reference_lengths[order][first]
+    return closest
 
 
 def bleu_scores(counts: Floats) -> Floats:

@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mplug.metrics import official_jars
-from mplug.metrics.bleu import bleu
-from mplug.metrics.captions import MAX_N, Tokens, cider_d
+from mplug.metrics.bleu import bleu_of
+from mplug.metrics.captions import MAX_N, Tokens
+from mplug.metrics.cider import cider_d_of
+from mplug.metrics.ngram_table import NGramTable
 from mplug.metrics.ptb import PTB_TOKENISER, ptb_tokens
 from mplug.metrics.rouge import BETA, rouge_l
 from mplug.metrics.signature import Signature, caption_signature, cider_signature
@@ -75,7 +77,8 @@ def caption_figures(captions: Tokenised, *, split: str) -> list[Figure]:
     # The official BLEU and CIDEr-D split at every blank, its ROUGE-L at plain ones only.
     words = [_words(tokens) for tokens in captions.candidates]
     references = [[_words(tokens) for tokens in texts] for texts in captions.references]
-    corpus, per_image = bleu(words, references)
+    table = NGramTable.of(words, references, metric="a caption metric")
+    corpus, per_image = bleu_of(table)
     choices = {"length": "closest", "corpus": "counts"}
     figures = [
         Figure(
@@ -95,7 +98,7 @@ def caption_figures(captions: Tokenised, *, split: str) -> list[Figure]:
         tokeniser=PTB_TOKENISER,
         document_frequency="references",
     )
-    figures.append(_mean(cider_d(words, references), named))
+    figures.append(_mean(cider_d_of(table), named))
     return figures
 
 

@@ -21,6 +21,7 @@ MAX_N = 4
 SIGMA = 6.0  # width of the penalty on captions of another length than the reference's
 SCALE = 10.0
 SIMPLE_TOKENISER = "simple"
+REMEMBERED = 2048  # references whose vectors are kept
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -78,6 +79,7 @@ class CiderD:
             raise ValueError("CIDEr-D needs document frequencies from at least one image")
         rarest = math.log(frequency.documents)
         self._rarest = rarest
+        self._remembered: dict[NGram, _Vector] = {}
         self._idf = {ngram: rarest - math.log(count) for ngram, count in frequency.counts.items()}
 
     def score(self, candidate: Tokens, references: Sequence[Tokens]) -> float:
@@ -89,7 +91,7 @@ class CiderD:
         if not references:
             raise ValueError("CIDEr-D needs at least one reference for every image")
         vector = self._vector(candidate)
-        total = sum(_similarity(vector, self._vector(reference)) for reference in references)
+        total = sum(_similarity(vector, self._known(reference)) for reference in references)
         return SCALE * total / len(references)
 
     def scores(
@@ -99,6 +101,16 @@ class CiderD:
         pairs = zip(candidates, references, strict=True)
         return np.array([self.score(*pair) for pair in pairs], dtype=np.float64)
 
+    def _known(self, reference: Tokens) -> _Vector:
+        """The vector of a reference, which several candidates of an image are compared with."""
+        key = tuple(reference)
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = self._vector(reference)
+        return found
+
     def _vector(self, tokens: Tokens) -> _Vector:
         weights: dict[NGram, float] = {}
         squares = [0.0] * MAX_N
@@ -107,17 +119,6 @@ class CiderD:
             weights[ngram] = weight
             squares[len(ngram) - 1] += weight * weight
         return _Vector(weights, [math.sqrt(square) for square in squares], max(len(tokens) - 1, 0))
-
-
-def cider_d(
-    candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
-) -> npt.NDArray[np.float64]:
-    """CIDEr-D of each image [images], with document frequencies from these references.
-
-    Raises:
-        ValueError: the two lists differ in length, or an image has no reference.
-    """
-    return CiderD(DocumentFrequency.of(references)).scores(candidates, references)
 
 
 def _similarity(candidate: _Vector, reference: _Vector) -> float:

@@ -20,17 +20,14 @@ DROPPED = frozenset(
 )
 CUT_IN_TWO = frozenset({"cannot", "gonna", "wanna", "gotta", "lemme", "gimme"})
 
-# Two short ways, which change nothing (the tests hold them to the long one). Most words of captions
-# stand in runs of letters, with punctuation that is dropped: no rule makes anything longer of
-# them, but for the words below.
-_PLAIN = re.compile(r"(?:[A-Za-z]{2,}(?:,|\.(?! \.))?\s+|[A-Za-z]\s+)+")  # ". . ." is one token
-_NOT_PLAIN = CUT_IN_TWO | ABBREVIATED
-_TO_BLANKS = str.maketrans(".,", "  ")
-# And what lies between two blanks is cut without a look beyond them, unless it has an end or a
-# beginning by which some rule reaches over a blank ("no. 5", "1 1/2", "(555) 123-4567", "<b >",
-# ". . ."): such chunks are remembered.
-_CHUNK = re.compile(r"([^\s<]{0,39}[^\s<0-9.)]|[A-Za-z'’\"()!?,;:-]{1,40})\s+")
+# Captions are cut piece by piece, at their blanks, and pieces are remembered: few are new. A closed
+# piece is cut without a look beyond the blank that follows. Any other has an end or a beginning by
+# which some rule reaches over blanks ("no. 5", "1 1/2", "(555) 123-4567", ". . ."): it is cut
+# together with all pieces up to the next closed one, or, with markup in it ("<b >"), to the end.
+_CLOSED = re.compile(r"[^\s<]{0,39}[^\s<\d.)]|[A-Za-z'’\"()!?,;:-]{1,40}")
+_NOT_PLAIN = CUT_IN_TWO | ABBREVIATED  # all other runs of ASCII letters are tokens
 _REMEMBERED = 16384
+_LONGEST = 100  # characters that are remembered together
 _LINE_END = "\n\n"  # some rules look at two characters behind a token
 
 
@@ -50,38 +47,49 @@ def ptb_tokens(caption: str) -> list[str]:
     the next caption begins (here every caption stands alone). A token may hold an unbreakable
     blank ("1\\xa01/2").
     """
-    text = caption + _LINE_END
     tokens: list[str] = []
-    position = 0
-    while position < len(caption):
-        if (plain := _PLAIN.match(text, position)) and _NOT_PLAIN.isdisjoint(
-            words := plain[0].translate(_TO_BLANKS).lower().split()
-        ):
-            tokens += words
-            position = plain.end()
-        elif chunk := _CHUNK.match(text, position):
-            tokens += _chunk_tokens(chunk[1])
-            position = chunk.end()
-        elif text[position].isspace():
-            position += 1
+    open_pieces: list[str] = []
+    pieces = caption.split(" ")
+    for place, piece in enumerate(pieces):
+        known = _closed_tokens(piece)
+        if known is None:
+            if "<" in piece:
+                return [*tokens, *_each_longest(" ".join([*open_pieces, *pieces[place:]]))]
+            open_pieces.append(piece)
+        elif open_pieces:
+            tokens += _open_tokens(" ".join([*open_pieces, piece]))
+            open_pieces.clear()
         else:
-            found = longest_match(text, position)
-            if found.token and found.token not in DROPPED:
-                tokens.append(found.token)
-            position += found.length
+            tokens += known
+    if open_pieces:
+        tokens += _open_tokens(" ".join(open_pieces))
     return tokens
 
 
 def forget() -> None:
-    """Drop remembered chunks and compiled rules, as if nothing had been cut yet; for timing."""
-    for remembered in (_chunk_tokens, _letter, _rules):
+    """Drop remembered pieces and compiled rules, as if nothing had been cut yet; for timing."""
+    for remembered in (_closed_tokens, _remembered_tokens, _letter, _rules):
         remembered.cache_clear()
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _chunk_tokens(chunk: str) -> tuple[str, ...]:
-    """The tokens of a chunk that a blank follows."""
-    return tuple(_each_longest(chunk))
+def _closed_tokens(piece: str) -> tuple[str, ...] | None:
+    """The tokens of a piece that a blank or the end follows; None where rules may look beyond."""
+    if not _CLOSED.fullmatch(piece):
+        return None
+    if piece.isascii() and piece.isalpha() and (word := piece.lower()) not in _NOT_PLAIN:
+        return (word,)
+    return tuple(_each_longest(piece))
+
+
+def _open_tokens(text: str) -> tuple[str, ...]:
+    """The tokens of some pieces, of which only the last may be closed."""
+    return _remembered_tokens(text) if len(text) <= _LONGEST else tuple(_each_longest(text))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered_tokens(text: str) -> tuple[str, ...]:
+    return tuple(_each_longest(text))
 
 
 def _each_longest(text: str) -> Iterator[str]:
