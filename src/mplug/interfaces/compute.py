@@ -14,10 +14,12 @@ from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
 from mplug.inference.generate import Search, generate
 from mplug.inference.grounding import find_boxes
+from mplug.inference.pairs import match_pairs
 from mplug.inference.rank import Ranking, rank_answers
 from mplug.interfaces.pictures import Picture
 from mplug.models.mplug import MPlug
 from mplug.objectives.boxes import from_bins, to_corners
+from mplug.weights.folder import in_float32
 
 BATCH = 32  # pictures, texts or pairs that go through the network at once
 IMAGE_PARTS = ("vision.", "visual_projection.", "image_projection.")  # make a picture's vector
@@ -169,7 +171,7 @@ class Compute:
         """A hash of everything that makes a picture's vector."""
         config = self.network.config
         digest = hashlib.sha256((config.vision.model_dump_json() + config.image_pooling).encode())
-        for name, tensor in self.network.state_dict().items():
+        for name, tensor in in_float32(self.network.state_dict()).items():
             if name.startswith(IMAGE_PARTS):
                 digest.update(name.encode())
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -232,13 +234,18 @@ class Compute:
         """Probabilities [pictures, texts]: every pair, `BATCH` of them at once."""
         states, mask = self._encode_texts(self._ids(texts))
         pairs = torch.cartesian_prod(torch.arange(len(image)), torch.arange(len(texts)))
-        logits = []
-        for pair in torch.split(pairs.to(self.device), BATCH):
-            picture, text = pair[:, 0], pair[:, 1]
-            seen = None if image_mask is None else image_mask[picture]
-            fused = self.network.fuse_text(states[text], image[picture], mask[text], seen)
-            logits.append(self.network.match(fused))
-        return torch.cat(logits).softmax(dim=-1)[:, 1].reshape(len(image), len(texts))
+        pictures, rows = pairs.to(self.device).unbind(dim=1)
+        logits = match_pairs(
+            self.network,
+            states,
+            image,
+            mask,
+            image_mask,
+            text_rows=rows,
+            image_rows=pictures,
+            at_once=BATCH,
+        )
+        return logits.softmax(dim=-1)[:, 1].reshape(len(image), len(texts))
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [[self.tokenizer.cls_id, *self.tokenizer.encode(text)] for text in texts]

@@ -17,6 +17,7 @@ from mplug.config.schema import GenerationConfig
 from mplug.data.tokenizer import Tokenizer
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
+from mplug.inference.pairs import match_pairs
 from mplug.models.mplug import MPlug
 
 BATCH = 50  # pictures that go through the network at once
@@ -101,18 +102,18 @@ class Observer:
 
         The two lists of rows are equally long.
         """
-        pictures, words = (
-            torch.from_numpy(rows).to(self.device) for rows in (image_rows, text_rows)
-        )
-        parts = []
-        for pairs in _slices(len(image_rows), PAIRS):
-            picture, text = pictures[pairs], words[pairs]
-            mask = texts.mask[text]
-            fused = self.model.fuse_text(texts.states[text], images[picture], mask)
-            logits = self.model.match(fused).double()
-            parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
-            progress(pairs.stop, len(image_rows))
-        return np.concatenate(parts) if parts else np.zeros(0)
+        logits = match_pairs(
+            self.model,
+            texts.states,
+            images,
+            texts.mask,
+            text_rows=torch.from_numpy(text_rows).to(self.device),
+            image_rows=torch.from_numpy(image_rows).to(self.device),
+            at_once=PAIRS,
+            progress=progress,
+        ).double()
+        found: Floats = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+        return found
 
     def captions(
         self, images: Images, *, generation: GenerationConfig, progress: Progress = silent

@@ -1,0 +1,89 @@
+"""Matching many pairs of a picture and a text: what pairs share is computed once.
+
+Pairs of one picture go through the network together, so that the picture is projected once for all
+its texts, and texts of like lengths together, so that little padding is computed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+LEAST = 16  # pairs of a bucket, however much their lengths differ: smaller calls cost more
+SLACK = 4  # words by which the texts of a bucket may differ in length before it is split
+
+
+@runtime_checkable
+class Matcher(Protocol):
+    """What matching needs to know of a model."""
+
+    def fuse_text(
+        self,
+        text: Tensor,
+        image: Tensor,
+        text_mask: Tensor,
+        image_mask: Tensor | None = None,
+        /,
+        *,
+        places: Tensor,
+    ) -> Tensor:
+        """Text states after reading the images at `places`."""
+        ...
+
+    def match(self, text: Tensor, /) -> Tensor:
+        """Logits of no (0) and yes (1) [pairs, 2], from fused texts."""
+        ...
+
+
+def match_pairs(
+    model: Matcher,
+    texts: Float[Tensor, "texts words dim"],
+    images: Float[Tensor, "images patches dim"],
+    text_mask: Bool[Tensor, "texts words"],
+    image_mask: Bool[Tensor, "images patches"] | None = None,
+    *,
+    text_rows: Int[Tensor, "pairs"],
+    image_rows: Int[Tensor, "pairs"],
+    at_once: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Float[Tensor, "pairs 2"]:
+    """Logits of no (0) and yes (1) for each pair of encoded texts and images, in the order given.
+
+    At most `at_once` pairs go through the network together; put the model in eval mode first.
+    """
+    lengths = text_mask.sum(dim=1)[text_rows]
+    logits = texts.new_zeros(len(text_rows), 2)
+    with torch.no_grad():
+        by_image = image_rows.argsort(stable=True)
+        for start in range(0, len(by_image), at_once):
+            part = by_image[start : start + at_once]
+            part = part[lengths[part].argsort(stable=True)]
+            sizes = lengths[part].tolist()
+            for bucket in buckets(sizes):
+                pairs, longest = part[bucket], sizes[bucket.stop - 1]
+                own = text_rows[pairs]
+                seen, places = torch.unique(image_rows[pairs], return_inverse=True)
+                fused = model.fuse_text(
+                    texts[own, :longest],
+                    images[seen],
+                    text_mask[own, :longest],
+                    None if image_mask is None else image_mask[seen],
+                    places=places,
+                )
+                logits[pairs] = model.match(fused).to(logits.dtype)
+            progress(min(start + at_once, len(by_image)), len(by_image))
+    return logits
+
+
+def buckets(lengths: Sequence[int]) -> Iterator[slice]:
+    """Slices of texts whose rising `lengths` differ little, none of them needlessly small."""
+    first = 0
+    for place, length in enumerate(lengths):
+        full = place - first >= LEAST and len(lengths) - place >= LEAST
+        if full and length - lengths[first] > SLACK:
+            yield slice(first, place)
+            first = place
+    if lengths:
+        yield slice(first, len(lengths))
