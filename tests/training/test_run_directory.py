@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mplug.config.recipes import any_recipe
 from mplug.errors import ConfigError
 from mplug.training.run import RunDirectory, flatten, open_run
 from tests.training.toy import ALONE
@@ -48,6 +49,25 @@ def test_fields_that_change_no_weight_may_change(tmp_path: Path) -> None:
     open_and_close(tmp_path / "run", train={"keep": 3, "seed": 0})
     with pytest.raises(ConfigError, match="train.seed: 0 there, 1 now"):
         open_and_close(tmp_path / "run", train={"keep": 3, "seed": 1})
+
+
+@pytest.mark.parametrize("name", ["demo-pretrain", "clip-emoji", "uniter-scenes-pretrain"])
+def test_a_run_from_before_a_field_existed_continues(name: str, tmp_path: Path) -> None:
+    """What a stored run has no word for, it did as the default does."""
+    whole = any_recipe(name).model_dump(mode="json")
+    older = json.loads(json.dumps(whole))
+    del older["optim"]["accumulate"], older["train"]["seed"]
+    if name == "demo-pretrain":
+        del older["model"]["fusion"]["scheme"]
+    (tmp_path / "config.json").write_text(json.dumps(older), encoding="utf-8")
+    with open_run(tmp_path, config=whole, processes=ALONE):
+        pass
+    whole["train"]["seed"] = 1
+    with (
+        pytest.raises(ConfigError, match=r"\(train\.seed: 0 there, 1 now\)"),
+        open_run(tmp_path, config=whole, processes=ALONE),
+    ):
+        pass
 
 
 def test_fresh_moves_the_run_aside_once(tmp_path: Path) -> None:

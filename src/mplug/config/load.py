@@ -60,6 +60,20 @@ def load_run(source: str | Path, words: Sequence[str] = ()) -> AnyRun:
     return edit.validate(without_word(fields), schema, where=where)
 
 
+def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored run with the fields that there were not when it began, at their defaults.
+
+    A field is only ever added with the default that leaves earlier runs what they were. What is no
+    run of this version comes back as it is.
+    """
+    try:
+        run = edit.validate(without_word(fields), schema_of(fields), where=lambda _: "")
+    except ConfigError:
+        return dict(fields)
+    whole: dict[str, Any] = run.model_dump(mode="json")
+    return whole
+
+
 def dump_yaml(config: BaseModel) -> str:
     """Every field as YAML; `load_run` reads it back to an equal run."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from mplug.config.load import completed
 from mplug.errors import ConfigError, TrainingError
 from mplug.training.checkpoints import Checkpoints
 from mplug.training.distributed import Processes
@@ -165,7 +166,7 @@ def _alive(owner: Mapping[str, Any]) -> bool:
 
 def _compare(run: RunDirectory, *, config: Mapping[str, Any]) -> None:
     try:
-        stored = flatten(json.loads(run.config.read_text(encoding="utf-8")))
+        stored = flatten(completed(json.loads(run.config.read_text(encoding="utf-8"))))
     except ValueError as error:
         raise ConfigError(f"{run.config} is not JSON ({error}); start over with --fresh") from error
     asked = flatten(config)
