@@ -41,8 +41,8 @@ $(EASY_WHEEL): | $(STAMP)
 $(EASY): | $(EASY_WHEEL)
 	@$(BIN)/mplug data convert easy-vqa $(EASY) wheel=$(EASY_WHEEL)
 
-easy-vqa: $(STAMP) | $(EASY) ## questions about shapes, from nothing to the official test, in about twenty minutes
-	@echo "==> training into runs/easy-vqa: about twenty minutes on two cores; stopped, it goes on"
+easy-vqa: $(STAMP) | $(EASY) ## questions about shapes, from nothing to the official test, in about half an hour
+	@echo "==> training into runs/easy-vqa: about half an hour on two cores; stopped, it goes on"
 	@$(BIN)/mplug train easy-vqa data.train=$(EASY)/train.jsonl data.validation=$(EASY)/validation.jsonl --processes 2
 	@$(BIN)/python -c 'import json; print("==> trained in %.1f minutes" % max(json.loads(line).get("seconds", 0) / 60 for line in open("runs/easy-vqa/metrics.jsonl")))'
 	@$(BIN)/mplug evaluate runs/easy-vqa answer data=$(EASY)/test.jsonl train=$(EASY)/train.jsonl
