@@ -24,6 +24,7 @@ from mplug.interfaces.loading import load_source
 from mplug.interfaces.pictures import ImageSource, Picture, as_list
 from mplug.interfaces.uniter_api import UniterModel
 from mplug.interfaces.writing import require_room, writing
+from mplug.models.precision import lower, require_precision
 from mplug.training.distributed import choose_device
 from mplug.weights import hub, store
 from mplug.weights.card import ModelCard
@@ -48,6 +49,7 @@ def load(
     source: str | Path,
     *,
     device: str = "auto",
+    precision: str = "float32",
     image_size: int | None = None,
     revision: str | None = None,
 ) -> Any:
@@ -57,14 +59,17 @@ def load(
 
     A run gives its exported model or, before it has one, its newest whole checkpoint. `mplug-tiny`
     is the model that mplug brings, unless a folder here is called so. `device` is
-    cpu, cuda, mps, or auto, the best there is. `image_size` asks for another resolution.
+    cpu, cuda, mps, or auto, the best there is. `precision` is float32, bfloat16, or int8 (on the
+    CPU): a model that is not in float32 cannot be saved. `image_size` asks for another resolution.
 
     Raises:
         CheckpointError: no model is there, or it cannot be used; the message says why.
-        ConfigError: the device does not exist here.
+        ConfigError: the device or the precision does not exist here.
     """
     place = choose_device(device)
+    chosen = require_precision(precision, device=place)
     loaded = load_source(source, image_size=image_size, revision=revision)
+    lower(loaded.model.to(place), precision=chosen)
     if isinstance(loaded, LoadedClip):
         return ClipModel(loaded, device=place)
     if isinstance(loaded, LoadedUniter):
@@ -96,11 +101,14 @@ class Model(Embedding):
         source: str | Path,
         *,
         device: str = "auto",
+        precision: str = "float32",
         image_size: int | None = None,
         revision: str | None = None,
     ) -> "Model":
         """What `load` does, under the name that the hub's users know."""
-        return load(source, device=device, image_size=image_size, revision=revision)
+        return load(
+            source, device=device, precision=precision, image_size=image_size, revision=revision
+        )
 
     def save_pretrained(self, folder: str | Path, *, card: ModelCard | str | None = None) -> Path:
         """Write the model into `folder`; without `card` it keeps the one it came with.

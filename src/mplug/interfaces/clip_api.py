@@ -25,6 +25,7 @@ from mplug.models.clip import Clip
 from mplug.weights import hub
 from mplug.weights.card import ModelCard
 from mplug.weights.clip_folder import ClipTokenizer, LoadedClip, save_clip
+from mplug.weights.folder import in_float32
 from mplug.weights.layout import FILES
 
 __all__ = ["ClipModel", "LacksVerb"]
@@ -147,7 +148,7 @@ class ClipCompute:
         config = self.network.config
         sizes = config.vision.model_dump_json() + config.image_pooling
         digest = hashlib.sha256(f"clip {sizes}".encode())
-        for name, tensor in self.network.state_dict().items():
+        for name, tensor in in_float32(self.network.state_dict()).items():
             if name.startswith(IMAGE_PARTS):
                 digest.update(name.encode())
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())

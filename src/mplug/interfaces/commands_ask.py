@@ -13,6 +13,7 @@ from mplug.interfaces.commands_use import (
     Frames,
     Json,
     ModelName,
+    PrecisionName,
     load_model,
     shown,
 )
@@ -33,6 +34,7 @@ def answer(
     frames: Frames = None,
     model: ModelName = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Answer a question about a picture or a clip.
@@ -42,7 +44,7 @@ def answer(
     """
     _require_words(question, name="question")
     choice = None if answers is None else read_answers(answers)
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, precision=precision)
     found = loaded.answer(loaded.read(image, frames=frames), question, answers=choice, text=text)
     if as_json:
         print(json_line({"image": str(image), "question": question, "answer": found}))
@@ -60,6 +62,7 @@ def ground(
     ] = None,
     model: ModelName = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Find what a phrase names: probability, then left, top, right, bottom in pixels.
@@ -75,7 +78,7 @@ def ground(
     if draw is not None:
         require_drawable(draw)
     picture = load_image(image)
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, precision=precision)
     found = loaded.ground(picture, phrase, best=best)
     boxes = [found] if best == 1 else found
     if draw is not None:
@@ -97,6 +100,7 @@ def compare(
     *,
     model: ModelName = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Judge a statement about two pictures: the probability that it is true, and the verdict.
@@ -105,7 +109,8 @@ def compare(
     that was not trained to compare pictures.
     """
     _require_words(statement, name="statement")
-    probability = load_model(model, device=device).compare(first, second, statement)
+    loaded = load_model(model, device=device, precision=precision)
+    probability = loaded.compare(first, second, statement)
     verdict = probability > 0.5
     if as_json:
         images = [str(first), str(second)]
@@ -123,6 +128,7 @@ def entail(
     frames: Frames = None,
     model: ModelName = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Judge whether a picture entails a hypothesis, contradicts it, or leaves it open (neutral).
@@ -131,7 +137,7 @@ def entail(
     could not be read, 4 no usable model, or one that was not trained to judge entailment.
     """
     _require_words(hypothesis, name="hypothesis")
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, precision=precision)
     picture = loaded.read(image, frames=frames)
     probabilities = loaded.entail(picture, hypothesis, premise=premise)
     ordered = sorted(probabilities, key=lambda label: -probabilities[label])

@@ -12,7 +12,7 @@ import typer
 from mplug.errors import ConfigError
 from mplug.interfaces.caption_file import json_line
 from mplug.interfaces.commands_train import Device
-from mplug.interfaces.commands_use import DeviceName, Json, ModelName, load_model
+from mplug.interfaces.commands_use import DeviceName, Json, ModelName, PrecisionName, load_model
 from mplug.interfaces.locate import require_model
 
 Template = Annotated[
@@ -30,6 +30,7 @@ def classify(
     templates: Templates = None,
     model: ModelName = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Say which of some classes a picture shows, by their names alone: probability, label.
@@ -39,7 +40,8 @@ def classify(
     Exit code: 0 classified, 2 a wrong option, 3 the picture could not be read, 4 no usable model.
     """
     sentences = _templates(template, templates)
-    found = load_model(model, device=device).classify(image, labels, templates=sentences)
+    loaded = load_model(model, device=device, precision=precision)
+    found = loaded.classify(image, labels, templates=sentences)
     if as_json:
         rows = [{"label": label, "probability": share} for label, share in found.items()]
         print(json_line({"image": str(image), "classes": rows}))

@@ -12,6 +12,7 @@ import typer
 
 from mplug.errors import ConfigError
 from mplug.interfaces.commands_train import Device
+from mplug.interfaces.commands_use import Precision, PrecisionName
 from mplug.interfaces.locate import require_model
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def evaluate(
     out: Out = None,
     form: Form = None,
     device: Where = "cpu",
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Measure a run on held-out scenes, or any model on records: TASK data=FILE.
@@ -101,13 +103,14 @@ def evaluate(
     if task is None:
         _refuse(_records_only(answers, prompt, out, form), "records: TASK data=FILE")
         sets = (scenes, tuple(objects or ()), rerank or 0, remembered)
-        _on_scenes(run, against, split, tasks, sets, device=device, as_json=as_json)
+        how = (device, precision)
+        _on_scenes(run, against, split, tasks, sets, how=how, as_json=as_json)
         return
     scenes_only = {"--split": split, "--tasks": tasks, "--objects": objects, "--against": against}
     _refuse(scenes_only, "held-out scenes")
-    how = (answers, prompt, frames)
-    request = _request(task, words or [], how, rerank=rerank, out=out, form=form)
-    _on_records(run, request, device=device, as_json=as_json)
+    ways = (answers, prompt, frames)
+    request = _request(task, words or [], ways, rerank=rerank, out=out, form=form)
+    _on_records(run, request, how=(device, precision), as_json=as_json)
 
 
 def _records_only(*given: object) -> dict[str, object]:
@@ -136,9 +139,10 @@ def _on_scenes(
     tasks: str | None,
     sets: tuple[int, tuple[int, ...], int, int],
     *,
-    device: Device,
+    how: tuple[Device, Precision],
     as_json: bool,
 ) -> None:
+    device, precision = how
     splits = _known("--split", split or ["training_artists", "unseen_artist"], SPLITS)
     chosen = _known("--tasks", [] if tasks is None else tasks.split(","), TASKS)
     for each in (run, against):
@@ -155,12 +159,19 @@ def _on_scenes(
 
         galleries = Galleries(splits, *sets)
         if against is None:
-            scored = evaluate_scenes(run, galleries=galleries, tasks=chosen, device=device)
+            scored = evaluate_scenes(
+                run, galleries=galleries, tasks=chosen, device=device, precision=precision
+            )
             found: dict[str, Any] = {"scores": [asdict(score) for score in scored]}
             lines = table_lines(found["scores"])
         else:
             compared = compare_on_scenes(
-                run, against, galleries=galleries, tasks=chosen, device=device
+                run,
+                against,
+                galleries=galleries,
+                tasks=chosen,
+                device=device,
+                precision=precision,
             )
             found = {"against": str(against), "differences": [asdict(each) for each in compared]}
             lines = difference_lines(found["differences"], other=str(against))
@@ -200,12 +211,15 @@ def _request(
     return Request(name, paths["data"], paths.get("train"), ways, rerank, out, form)
 
 
-def _on_records(run: Path, request: "Request", *, device: Device, as_json: bool) -> None:
+def _on_records(
+    run: Path, request: "Request", *, how: tuple[Device, Precision], as_json: bool
+) -> None:
+    device, precision = how
     require_model(run)
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
         from mplug.interfaces.evaluate_records import evaluate_file
 
-        found = evaluate_file(str(run), request, device=device)
+        found = evaluate_file(str(run), request, device=device, precision=precision)
     if as_json:
         paper = found.paper
         content = {

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,8 @@ ModelName = Annotated[
     str | None,
     typer.Option("--model", help="A run, a saved model, mplug-tiny or a hub name [newest run]."),
 ]
+Precision = Literal["float32", "bfloat16", "int8"]
+PrecisionName = Annotated[Precision, typer.Option(help="Of the arithmetic; int8 is for the CPU.")]
 DeviceName = Annotated[Device | None, typer.Option(help="Where to compute [the best].")]
 Frames = Annotated[
     int | None, typer.Option(min=1, help="How many frames of a clip to look at [8].")
@@ -63,6 +65,7 @@ def caption(
     prompt: Annotated[str, typer.Option(help="Words that every caption begins with.")] = "",
     frames: Frames = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Describe pictures and clips, one line each: the path, a tab, the caption.
@@ -83,6 +86,7 @@ def caption(
                 problems,
                 model=model,
                 device=device,
+                precision=precision,
                 prompt=prompt,
                 frames=frames,
                 quiet=quiet,
@@ -114,6 +118,7 @@ def search(
         int, typer.Option(min=0, help="How many of the nearest to look at again, more closely.")
     ] = 0,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Find the pictures of a folder that fit a text best: similarity, matching if reranked, path.
@@ -128,7 +133,7 @@ def search(
         raise ConfigError("the text to look for is empty")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, precision=precision)
     problems = Problems()
     gallery = loaded.index(folder, report=lambda line: typer.secho(line, err=True))
     for path, reason in gallery.unreadable.items():
@@ -155,13 +160,14 @@ def rank(
     *,
     model: ModelName = None,
     device: DeviceName = None,
+    precision: PrecisionName = "float32",
     as_json: Json = False,
 ) -> None:
     """Order texts by how well they fit a picture: the probability of fitting, similarity, text.
 
     Exit code: 0 ranked, 2 a wrong option, 3 the picture could not be read, 4 no usable model.
     """
-    ranked = load_model(model, device=device).rank(image, texts)
+    ranked = load_model(model, device=device, precision=precision).rank(image, texts)
     if as_json:
         print(json_line({"image": str(image), "texts": [one._asdict() for one in ranked]}))
         return
@@ -182,6 +188,7 @@ def _captions(
     *,
     model: str | None,
     device: Device | None,
+    precision: Precision,
     prompt: str,
     frames: int | None,
     quiet: bool,
@@ -189,7 +196,7 @@ def _captions(
     """Pictures with their captions, some at a time; those that cannot be read are problems."""
     if not paths:
         return
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, precision=precision)
 
     from rich.console import Console
     from rich.progress import track
@@ -225,7 +232,9 @@ def _expand(images: Iterable[Path], problems: Problems) -> Iterator[Path]:
                 yield path
 
 
-def load_model(model: str | None, *, device: Device | None) -> "Model":
+def load_model(
+    model: str | None, *, device: Device | None, precision: Precision = "float32"
+) -> "Model":
     """The model asked for, else that of the newest run, else mplug-tiny, which says what it knows.
 
     A name that cannot be right is answered before torch is imported.
@@ -238,4 +247,4 @@ def load_model(model: str | None, *, device: Device | None) -> "Model":
 
     from mplug.interfaces.api import load
 
-    return load(name, device=device or "auto")
+    return load(name, device=device or "auto", precision=precision)

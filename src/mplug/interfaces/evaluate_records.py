@@ -61,7 +61,9 @@ class Measured:
     paper: PaperTable | None
 
 
-def evaluate_file(source: str, request: Request, *, device: str) -> Measured:
+def evaluate_file(
+    source: str, request: Request, *, device: str, precision: str = "float32"
+) -> Measured:
     """Ask the model about every record of the file, score and write what it says.
 
     Raises:
@@ -82,7 +84,7 @@ def evaluate_file(source: str, request: Request, *, device: str) -> Measured:
     data, split = _data_set(request.data)
     run = _run(source)
     request = replace(request, ways=_as_trained(request.ways, run))
-    model = load(source, device=device)
+    model = load(source, device=device, precision=precision)
     _require_skill(model, request.task)
     with phases() as show:
         figures, left_out, notes = _measure(

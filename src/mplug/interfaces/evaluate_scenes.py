@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mplug.config.load import load_run
@@ -31,7 +32,12 @@ class Galleries:
 
 
 def evaluate_scenes(
-    run: Path, *, galleries: Galleries, tasks: Sequence[str], device: str
+    run: Path,
+    *,
+    galleries: Galleries,
+    tasks: Sequence[str],
+    device: str,
+    precision: str = "float32",
 ) -> list[Score]:
     """Every figure of `tasks`, or of all tasks that the model has learned, split by split.
 
@@ -40,7 +46,9 @@ def evaluate_scenes(
         CheckpointError: the model cannot do one of `tasks`.
     """
     world = _world(_config(run), run)
-    found = _figures(run, world, galleries=galleries, tasks=tasks, device=device)
+    found = _figures(
+        run, world, galleries=galleries, tasks=tasks, device=device, precision=precision
+    )
     return [score_of(figure, split=split) for split, figure in found]
 
 
@@ -59,7 +67,13 @@ class Difference:
 
 
 def compare_on_scenes(
-    run: Path, other: Path, *, galleries: Galleries, tasks: Sequence[str], device: str
+    run: Path,
+    other: Path,
+    *,
+    galleries: Galleries,
+    tasks: Sequence[str],
+    device: str,
+    precision: str = "float32",
 ) -> list[Difference]:
     """Every figure of `run` beside that of `other`, both asked the same of the same scenes.
 
@@ -72,10 +86,12 @@ def compare_on_scenes(
     world = _world(_config(run), run)
     if _world(_config(other), other) != world:
         raise ConfigError(f"{run} and {other} know different scenes: data.scenes is not the same")
-    mine = _figures(run, world, galleries=galleries, tasks=tasks, device=device)
+    measured = partial(
+        _figures, galleries=galleries, tasks=tasks, device=device, precision=precision
+    )
+    mine = measured(run, world)
     theirs = {
-        (split, figure.task, figure.metric): figure
-        for split, figure in _figures(other, world, galleries=galleries, tasks=tasks, device=device)
+        (split, figure.task, figure.metric): figure for split, figure in measured(other, world)
     }
     found = []
     for split, figure in mine:
@@ -89,7 +105,13 @@ def compare_on_scenes(
 
 
 def _figures(
-    run: Path, world: ScenesConfig, *, galleries: Galleries, tasks: Sequence[str], device: str
+    run: Path,
+    world: ScenesConfig,
+    *,
+    galleries: Galleries,
+    tasks: Sequence[str],
+    device: str,
+    precision: str,
 ) -> list[tuple[str, Figure]]:
     """Split by split."""
     config = _config(run)
@@ -97,14 +119,17 @@ def _figures(
         from mplug.interfaces.evaluate_uniter import Extent, uniter_figures
 
         extent = Extent(galleries.splits, galleries.scenes, galleries.remembered, galleries.objects)
-        return [*uniter_figures(run, config, extent=extent, tasks=tasks, device=device)]
-    model = load(run, device=device)
+        found = uniter_figures(
+            run, config, extent=extent, tasks=tasks, device=device, precision=precision
+        )
+        return [*found]
+    model = load(run, device=device, precision=precision)
     chosen = _chosen(model, tasks)
-    found = [
+    both = [
         *_together(model, config, world, galleries=galleries, tasks=chosen, device=device),
         *_asked(model, config, world, galleries=galleries, tasks=chosen, device=device),
     ]
-    return [each for split in galleries.splits for each in found if each[0] == split]
+    return [each for split in galleries.splits for each in both if each[0] == split]
 
 
 def _config(run: Path) -> RunConfig | UniterRun:

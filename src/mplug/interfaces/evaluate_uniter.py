@@ -5,13 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from mplug.config.schema import ScenesConfig
 from mplug.config.schema_uniter_run import UniterRun
 from mplug.data.scenes.stream import SceneExamples
 from mplug.errors import CheckpointError, ConfigError
 from mplug.interfaces.phases import phases
+from mplug.models.precision import lower, require_precision
 from mplug.models.region_encoder import RegionEncoder
 from mplug.tasks.evaluation import Gallery, SplitName
 from mplug.tasks.figures import Figure
@@ -46,7 +45,13 @@ class Measuring(NamedTuple):
 
 
 def uniter_figures(
-    run: Path, config: UniterRun, *, extent: Extent, tasks: Sequence[str], device: str
+    run: Path,
+    config: UniterRun,
+    *,
+    extent: Extent,
+    tasks: Sequence[str],
+    device: str,
+    precision: str = "float32",
 ) -> list[tuple[SplitName, Figure]]:
     """Every figure of `tasks`, or of all tasks that the model has learned, split by split.
 
@@ -58,10 +63,9 @@ def uniter_figures(
         raise ConfigError(
             f"{run}: data.scenes is null: only runs on scenes can be measured on them"
         )
-    loaded = load_uniter(run)
-    known = Known(
-        loaded.model, loaded.tokenizer, loaded.answers, torch.device(choose_device(device))
-    )
+    loaded, place = load_uniter(run), choose_device(device)
+    lower(loaded.model.to(place), precision=require_precision(precision, device=place))
+    known = Known(loaded.model, loaded.tokenizer, loaded.answers, place)
     measuring = Measuring(
         UniterAsker(known),
         config.data.scenes,

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from mplug import __version__
 from mplug.errors import CheckpointError
+from mplug.nn.precision import is_lowered
 from mplug.weights import hub, shipped
 from mplug.weights.card import ModelCard
 from mplug.weights.layout import (
@@ -78,14 +79,20 @@ def write_folder(
     their precision.
 
     Raises:
-        CheckpointError: a weight is NaN or infinite, the tokenizer does not fit the model, or the
-            folder cannot be written; a model that was there before is then still whole. With
-            `half`, also where a weight is too large for float16 (above 65,504).
+        CheckpointError: a weight is NaN or infinite, the tokenizer does not fit the model, the
+            model is in lower precision, or the folder cannot be written; a model that was there
+            before is then still whole. With `half`, also where a weight is too large for float16
+            (above 65,504).
     """
     if tokenizer.vocab_size > words:
         raise CheckpointError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {words}: "
             "they do not belong together"
+        )
+    if is_lowered(tensors):
+        raise CheckpointError(
+            f"{folder} is not saved: the model was loaded in lower precision, and only full "
+            "weights are saved: load it with precision='float32'"
         )
     kept = {name: _stored(tensor, half=half) for name, tensor in tensors.items()}
     require_finite(kept, where=f"{folder} is not saved")

@@ -1,0 +1,96 @@
+"""A network for use in less than float32: its large matrices lowered, the rest as it was."""
+
+import warnings
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mplug.errors import ConfigError
+from mplug.models.decoder import TextDecoder
+from mplug.models.heads import LanguageModelHead
+from mplug.nn.attention import Attention
+from mplug.nn.block import FeedForward
+from mplug.nn.precision import (
+    PRECISIONS,
+    Precision,
+    has_bfloat16,
+    has_int8,
+    has_int8_kernel,
+    lowered,
+)
+
+
+class LowLanguageModelHead(nn.Module):
+    """`LanguageModelHead` with its own lowered copy of the words; logits in float32."""
+
+    def __init__(self, head: LanguageModelHead, words: Tensor, *, precision: Precision) -> None:
+        super().__init__()
+        transform = head.transform
+        self.transform = lowered(transform.weight, transform.bias, precision=precision)
+        self.norm = head.norm
+        self.words = lowered(words, head.bias, precision=precision)
+
+    def forward(
+        self, states: Float[Tensor, "*places dim"], words: Float[Tensor, "vocab dim"]
+    ) -> Float[Tensor, "*places vocab"]:
+        """Scores of every vocabulary entry; `words` are those given at the start."""
+        logits: Tensor = self.words(self.norm(F.gelu(self.transform(states).float())))
+        return logits.float()
+
+
+def require_precision(word: str, *, device: torch.device) -> Precision:
+    """The precision of this name, if it can be had here.
+
+    Raises:
+        ConfigError: there is none of this name, or not on this device, or not with this torch.
+    """
+    for precision in PRECISIONS:
+        if precision == word:
+            break
+    else:
+        raise ConfigError(f"precision {word!r}: it is one of {', '.join(PRECISIONS)}")
+    if precision == "int8" and device.type != "cpu":
+        raise ConfigError(f"precision int8 is for the CPU, not for {device}: use bfloat16 there")
+    if precision == "bfloat16" and device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"precision bfloat16 is for cpu and cuda, not for {device}")
+    if precision == "int8" and not has_int8_kernel():
+        raise ConfigError(
+            f"precision int8: torch {torch.__version__} has no int8 kernels (oneDNN) for this "
+            "machine: use float32"
+        )
+    return precision
+
+
+def lower(network: nn.Module, *, precision: Precision) -> None:
+    """Lower, in place, the matrices of attentions, feed-forwards and the decoder's vocabulary.
+
+    The network must be on its device. What is left of it cannot be trained, nor saved.
+    """
+    if precision == "float32":
+        return
+    _say_once(precision, str(next(network.parameters()).device.type))
+    for module in list(network.modules()):
+        if isinstance(module, Attention | FeedForward):
+            for name, layer in list(module.named_children()):
+                if isinstance(layer, nn.Linear):
+                    low = lowered(layer.weight, layer.bias, precision=precision)
+                    setattr(module, name, low)
+        elif isinstance(module, TextDecoder):
+            words = module.embeddings.words.weight
+            low_head: nn.Module = LowLanguageModelHead(module.head, words, precision=precision)
+            module.register_module("head", low_head)
+
+
+@cache
+def _say_once(precision: Precision, device_type: str) -> None:
+    """Tell whoever waits for speed that this processor has no instructions for it."""
+    if precision == "bfloat16" and not has_bfloat16(device_type):
+        lacking = "bfloat16 arithmetic: its rounding is imitated in float32, which saves no time"
+    elif precision == "int8" and not has_int8():
+        lacking = "VNNI instructions: int8 works, with weights of 7 bits, and may save no time"
+    else:
+        return
+    warnings.warn(f"this processor has no {lacking}", stacklevel=4)

@@ -1,0 +1,171 @@
+"""Linear layers in less than float32: weights in bfloat16, or in int8 with a scale per channel.
+
+Only the large matrices are lowered. What adds up or compares many numbers (the residual stream,
+LayerNorm, logits, embeddings) stays in float32.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Precision = Literal["float32", "bfloat16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+LARGEST = 127  # of an int8 on either side of 0
+# Two products of an activation (a byte) and a weight fill 16 bits unless weights are this small.
+LARGEST_IN_PAIRS = 63
+LOWERED = ("half_weight", "rounded_weight", "int8_scales")  # how their tensors are called
+SMALLEST_SCALE = 1e-12  # of a row that is all zeros
+
+
+class HalfLinear(nn.Module):
+    """Weights, inputs and outputs in bfloat16, summed in float32 by the kernel."""
+
+    half_weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("half_weight", weight.detach().bfloat16())
+        self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
+
+    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
+        """What a linear layer gives, in bfloat16."""
+        return F.linear(x.bfloat16(), self.half_weight, self.bias)
+
+
+class RoundedLinear(nn.Module):
+    """`HalfLinear`'s numbers where the processor lacks bfloat16: rounded, but kept in float32.
+
+    Kernels for bfloat16 are many times slower there than those for float32.
+    """
+
+    rounded_weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("rounded_weight", _rounded(weight.detach()))
+        self.register_buffer("bias", None if bias is None else _rounded(bias.detach()))
+
+    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
+        """What `HalfLinear` gives, in float32."""
+        return _rounded(F.linear(_rounded(x), self.rounded_weight, self.bias))
+
+
+class Int8Linear(nn.Module):
+    """Weights in int8 with a scale per output channel, inputs with one per row, found as they come.
+
+    Sums are exact integers and a row's scale is its own, so what else is in the batch changes
+    nothing. The kernel is oneDNN's; its packed weights live on the CPU only.
+    """
+
+    int8_scales: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        weight = weight.detach().float()
+        largest = largest_weight()
+        scales = (weight.abs().amax(dim=1) / largest).clamp(min=SMALLEST_SCALE)
+        whole = torch.round(weight / scales[:, None]).to(torch.int8)
+        self.register_buffer("int8_scales", scales)
+        self.register_buffer("bias", torch.zeros_like(scales) if bias is None else bias.detach())
+        self._multiply = _packed(whole, scales)
+
+    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
+        """What a linear layer gives, in float32."""
+        rows = x.reshape(-1, x.shape[-1]).float()
+        largest = torch.linalg.vector_norm(rows, ord=float("inf"), dim=1, keepdim=True)
+        scale = largest.div_(LARGEST).clamp_(min=SMALLEST_SCALE)
+        whole = rows.div(scale).round_().to(torch.int8)
+        output = torch.addcmul(self.bias, self._multiply(whole), scale)
+        return output.reshape(*x.shape[:-1], -1)
+
+
+def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> nn.Module:
+    """A linear layer of these float32 weights in another precision, where they are."""
+    if precision == "int8":
+        return Int8Linear(weight, bias)
+    if precision == "bfloat16":
+        return (HalfLinear if has_bfloat16(weight.device.type) else RoundedLinear)(weight, bias)
+    raise ValueError(f"nothing is lower than float32 in {precision!r}")
+
+
+def is_lowered(tensors: Iterable[str]) -> bool:
+    """Whether a network whose tensors have these names has lost precision."""
+    return any(name.rpartition(".")[2] in LOWERED for name in tensors)
+
+
+@cache
+def has_bfloat16(device_type: str) -> bool:
+    """Whether this processor multiplies bfloat16 itself."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device_type != "cpu" or _cpu_has("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+@cache
+def has_int8() -> bool:
+    """Whether this CPU multiplies bytes and sums the products in 32 bits in one instruction."""
+    return _cpu_has("_is_vnni_supported", "_is_amx_tile_supported")
+
+
+@cache
+def has_int8_kernel() -> bool:
+    """Whether this build of torch has the kernel that int8 needs."""
+    try:
+        _packed(torch.ones(8, 8, dtype=torch.int8), torch.ones(8))(
+            torch.ones(1, 8, dtype=torch.int8)
+        )
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return True
+
+
+@cache
+def largest_weight() -> int:
+    """Up to where int8 weights may go so that the kernel's sums are exact on this CPU.
+
+    Without instructions for it, pairs of products are summed in 16 bits and cut off there; the
+    kernel does not say so, and neighbouring large weights would lose a tenth of their sum.
+    """
+    if not has_int8():
+        return LARGEST_IN_PAIRS
+    for rows in (1, 48):
+        ones = torch.full((64, 256), LARGEST, dtype=torch.int8)
+        found = _packed(ones, torch.ones(64))(torch.full((rows, 256), LARGEST, dtype=torch.int8))
+        if not bool((found == 256 * LARGEST**2).all()):
+            return LARGEST_IN_PAIRS
+    return LARGEST
+
+
+def _packed(whole: Tensor, scales: Tensor) -> Callable[[Tensor], Tensor]:
+    """Multiplies int8 rows by int8 weights [out, dim]: float32 sums, times each channel's scale."""
+    operators: Any = torch.ops.onednn
+    with torch.inference_mode(False):
+        weight = operators.qlinear_prepack(whole.contiguous(), None)
+    zeros = torch.zeros(len(whole), dtype=torch.int32)
+
+    def multiply(rows: Tensor) -> Tensor:
+        product: Tensor = operators.qlinear_pointwise(
+            rows, 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return product
+
+    return multiply
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """The nearest bfloat16, as a float32."""
+    return x.bfloat16().float()
+
+
+def _cpu_has(*names: str) -> bool:
+    """Whether torch sees any of these on the CPU; where it cannot say, there is none."""
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in names)
