@@ -254,11 +254,15 @@ class PairObjectives(nn.Module):
         own = torch.arange(rows, device=texts.device) + self.processes.rank * rows
         text_rows = torch.cat([own, own, wrong_text.indices])
         image_rows = torch.cat([own, wrong_image.indices, own])
-        fused = model.fuse_text(texts[text_rows], images[image_rows], masks[text_rows])
+        if self.processes.world > 1:  # of everyone's images only those met here
+            images = images[image_rows[: 2 * rows]]
+            places = torch.arange(2 * rows, device=texts.device)
+            image_rows = torch.cat([places, places[:rows]])
+        fused = model.fuse_text(texts[text_rows], images, masks[text_rows], places=image_rows)
         logits = model.match(fused)
         labels = matching.labels(wrong_image.valid, wrong_text.valid)
         counted = labels >= 0
-        matched_share = images.shape[0] / self.processes.all_sum(counted.sum())
+        matched_share = rows * self.processes.world / self.processes.all_sum(counted.sum())
         logs["itm_blind"] = matching.blind_loss(matched_share)
         right = (logits.detach().argmax(dim=1) == labels)[counted]
         logs["itm_accuracy"] = self._mean(right.float())

@@ -19,6 +19,7 @@ from mplug.training.distributed import Processes
 from mplug.training.guard import FiniteGuard
 from mplug.training.interrupts import Interrupted, Interrupts, interrupts
 from mplug.training.logging import JsonLines, Reporter, Window
+from mplug.training.memory import keep_freed_memory
 from mplug.training.optim import (
     build_optimizer,
     check_groups,
@@ -69,6 +70,7 @@ def train(
         ConfigError: the global batch cannot be shared out evenly, or no evaluation has the figure
             to choose by.
     """
+    keep_freed_memory()
     engine = Engine(task, optim=optim, settings=settings, run=run, processes=processes)
     with interrupts() as asked, engine.listening(reporters):
         engine.resume()
