@@ -93,6 +93,11 @@ class Found:
         """The median of the rounds' ratios."""
         return median(self.ratios)
 
+    @property
+    def rate(self) -> float:
+        """GFLOP/s, of what the counts say as `gflop`; 0 where they do not."""
+        return self.counts.get("gflop", 0.0) / self.median
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -110,9 +115,30 @@ class Comparison:
     def __contains__(self, name: object) -> bool:
         return any(each.name == name for each in self.found)
 
+    def of_roof(self, name: str) -> float:
+        """The share of the roof that a rival's `gflop` reached; 0 if either was not measured.
+
+        The roof is the rival `roof PRECISION` (benchmarks.roof.rival), by the last word of a name:
+        `mplug int8` meets `roof int8`; names without a precision meet `roof fp32`.
+        """
+        last = name.split()[-1]
+        roof = f"roof {last if last in ('bf16', 'int8') else 'fp32'}"
+        if roof not in self or name == roof or not self[name].rate:
+            return 0.0
+        return self[name].rate / self[roof].rate
+
     def as_json(self) -> dict[str, Any]:
-        """Plain data, with the medians that follow from it."""
-        found = [asdict(each) | {"median": each.median, "ratio": each.ratio} for each in self.found]
+        """Plain data, with the medians and shares that follow from it."""
+        found = [
+            asdict(each)
+            | {
+                "median": each.median,
+                "ratio": each.ratio,
+                "rate": each.rate,
+                "of_roof": self.of_roof(each.name),
+            }
+            for each in self.found
+        ]
         return asdict(self) | {"found": found}
 
 

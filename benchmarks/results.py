@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,15 @@ def save(topic: Topic, folder: Path) -> Path:
     return path
 
 
+def measure(topic: Callable[..., Topic], *, folder: Path, quick: bool, strict: bool) -> Path:
+    """Run a topic, watch the machine meanwhile, and write what was found."""
+    from benchmarks.roof import watched
+
+    with watched(strict=strict) as facts:
+        found = topic(quick=quick)
+    return save(replace(found, facts=found.facts | facts | {"quick": quick}), folder)
+
+
 def run_alone(topic: Callable[..., Topic]) -> None:
     """The command line of a topic file: measure it, write its JSON, print its tables."""
     from benchmarks.page import topic_lines
@@ -111,7 +120,7 @@ def run_alone(topic: Callable[..., Topic]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the JSON")
+    parser.add_argument("--strict", action="store_true", help="refuse a busy machine")
     asked = parser.parse_args()
-    found = topic(quick=asked.quick)
-    path = save(found, asked.out)
+    path = measure(topic, folder=asked.out, quick=asked.quick, strict=asked.strict)
     print("\n".join(topic_lines(json.loads(path.read_text("utf-8")))))

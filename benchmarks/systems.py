@@ -1,0 +1,98 @@
+"""Models of equal size with random weights: ours, and BLIP of `transformers`."""
+
+import warnings
+from typing import Any
+
+import torch
+
+from mplug.config.schema import MPlugConfig
+from mplug.config.sizes import base
+from mplug.models.mplug import MPlug
+from mplug.models.precision import lower
+from mplug.nn.precision import Precision
+
+CLS, END = 101, 102  # start and end of a text, as BERT numbers them
+PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
+Tensor = torch.Tensor
+
+
+def config(size: str) -> MPlugConfig:
+    """`base`, or `quick`: the same shape of model in miniature."""
+    full = base()
+    if size == "base":
+        return full
+    width = {"hidden_size": 64, "num_heads": 4, "intermediate_size": 128, "num_layers": 2}
+    return full.model_copy(
+        update={
+            "vision": full.vision.model_copy(update={"image_size": 64} | width),
+            "text": full.text.model_copy(update={"vocab_size": 500, "max_positions": 64} | width),
+            "fusion": full.fusion.model_copy(update={"num_layers": 2, "connected_at": (1,)}),
+            "decoder": full.decoder.model_copy(update={"num_layers": 2}),
+            "embed_dim": 32,
+        }
+    )
+
+
+def ours(size: str, *, precision: str = "fp32") -> MPlug:
+    """Our model as `mplug.load` makes it ready to be asked."""
+    torch.manual_seed(0)
+    model = MPlug(config(size)).eval()
+    with warnings.catch_warnings():  # what this processor lacks is said on the page
+        warnings.simplefilter("ignore")
+        lower(model, precision=PRECISIONS[precision])
+    return model
+
+
+def blip(size: str, *, kind: str) -> Any:
+    """BLIP's model class `kind` at our sizes.
+
+    Its captioner, answerer and matcher read the image in each of 12 text layers, as published.
+    """
+    import transformers
+
+    sizes = config(size)
+    text, seen = sizes.text, sizes.vision
+    shared = transformers.BlipConfig(
+        text_config={
+            "vocab_size": text.vocab_size,
+            "hidden_size": text.hidden_size,
+            "encoder_hidden_size": seen.hidden_size,
+            "intermediate_size": text.intermediate_size,
+            "num_hidden_layers": sizes.decoder.num_layers,
+            "num_attention_heads": text.num_heads,
+            "max_position_embeddings": text.max_positions,
+            "projection_dim": sizes.embed_dim,
+            "bos_token_id": CLS,
+            "sep_token_id": END,
+            "eos_token_id": END,
+            "pad_token_id": 0,
+        },
+        vision_config={
+            "hidden_size": seen.hidden_size,
+            "intermediate_size": seen.intermediate_size,
+            "num_hidden_layers": seen.num_layers,
+            "num_attention_heads": seen.num_heads,
+            "image_size": seen.image_size,
+            "patch_size": seen.patch_size,
+        },
+        projection_dim=sizes.embed_dim,
+        image_text_hidden_size=sizes.embed_dim,
+    )
+    torch.manual_seed(0)
+    return getattr(transformers, kind)(shared).eval()
+
+
+def pixels(size: str, *, images: int) -> Tensor:
+    """Random pictures."""
+    side = config(size).vision.image_size
+    return torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def texts(size: str, *, lengths: list[int]) -> tuple[Tensor, Tensor]:
+    """Random words behind [CLS], padded to the longest; and their mask."""
+    generator = torch.Generator().manual_seed(2)
+    vocabulary = config(size).text.vocab_size
+    ids = torch.randint(110, vocabulary, (len(lengths), max(lengths)), generator=generator)
+    ids[:, 0] = CLS
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return ids.masked_fill(~mask, 0), mask
