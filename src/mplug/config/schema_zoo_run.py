@@ -112,6 +112,7 @@ class ZooRun(Frozen):
     objectives: JointObjectives
     optim: OptimConfig
     train: TrainConfig = TrainConfig()
+    start_from: str | None = None  # a run or a saved model of the same sizes
 
     @model_validator(mode="after")
     def _objectives_fit(self) -> Self:

@@ -24,6 +24,7 @@ from mplug.interfaces.loading import load_source
 from mplug.interfaces.pictures import ImageSource, Picture, as_list
 from mplug.interfaces.uniter_api import UniterModel
 from mplug.interfaces.writing import require_room, writing
+from mplug.interfaces.zoo_api import ZooModel
 from mplug.models.precision import lower, require_precision
 from mplug.training.distributed import choose_device
 from mplug.weights import hub, store
@@ -31,6 +32,7 @@ from mplug.weights.card import ModelCard
 from mplug.weights.clip_folder import LoadedClip
 from mplug.weights.layout import FILES
 from mplug.weights.uniter_folder import LoadedUniter
+from mplug.weights.zoo_folder import LoadedZoo
 
 __all__ = [
     "Box",
@@ -41,6 +43,7 @@ __all__ = [
     "Picture",
     "Ranked",
     "UniterModel",
+    "ZooModel",
     "load",
 ]
 
@@ -55,7 +58,7 @@ def load(
 ) -> Any:
     """The model of a run (`runs/demo`), of a saved folder, `mplug-tiny`, or of a hub (OWNER/NAME).
 
-    It is a `Model` of mPLUG or, where it was saved as one, a `ClipModel` or a `UniterModel`.
+    It is a `Model` of mPLUG or, by what was saved, a `ClipModel`, `UniterModel` or `ZooModel`.
 
     A run gives its exported model or, before it has one, its newest whole checkpoint. `mplug-tiny`
     is the model that mplug brings, unless a folder here is called so. `device` is
@@ -74,6 +77,8 @@ def load(
         return ClipModel(loaded, device=place)
     if isinstance(loaded, LoadedUniter):
         return UniterModel(loaded, device=place)
+    if isinstance(loaded, LoadedZoo):
+        return ZooModel(loaded, device=place)
     return Model(loaded, device=place)
 
 

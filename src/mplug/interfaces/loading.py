@@ -17,13 +17,14 @@ from mplug.weights.clip_folder import LoadedClip, build_clip, load_clip
 from mplug.weights.folder import find_folder, read_header, read_json, read_weights, validated
 from mplug.weights.layout import CONFIG
 from mplug.weights.uniter_folder import LoadedUniter, load_uniter
+from mplug.weights.zoo_folder import LoadedZoo, load_zoo
 
 TASK_PREFIX = "model."  # of the model's tensors among a task's
 
 
 def load_source(
     source: str | Path, *, image_size: int | None = None, revision: str | None = None
-) -> store.Loaded | LoadedClip | LoadedUniter:
+) -> store.Loaded | LoadedClip | LoadedUniter | LoadedZoo:
     """A run's exported model or newest whole checkpoint, a saved folder, or OWNER/NAME.
 
     Raises:
@@ -38,6 +39,8 @@ def load_source(
         return load_clip(saved, image_size=image_size)
     if system == "uniter":
         return load_uniter(saved)
+    if system == "zoo":
+        return load_zoo(saved)
     if system != "mplug":
         raise CheckpointError(f"{source}: a model of the system {system!r}, of a newer mplug")
     return store.load_pretrained(saved, image_size=image_size)

@@ -21,7 +21,7 @@ from mplug.training.distributed import Processes
 from mplug.training.loop import Outcome
 from mplug.training.run import RunDirectory
 from mplug.weights.card import ModelCard
-from mplug.weights.zoo_folder import save_zoo
+from mplug.weights.zoo_folder import load_zoo, save_zoo
 
 OVERFIT = {"model.text.dropout": 0.0}
 """What would keep the losses of a single batch from falling to zero, and its cure."""
@@ -29,11 +29,15 @@ OVERFIT = {"model.text.dropout": 0.0}
 
 def prepare(config: ZooRun, *, run: RunDirectory, processes: Processes, overfit: bool) -> Prepared:
     """The task and the batches of a run; with `overfit` every step sees the first batch."""
+    start = load_zoo(config.start_from) if config.start_from is not None else None
     tokenizer = kept_words(
-        run, processes=processes, make=lambda: make_tokenizer(config), read=Tokenizer.load
+        run,
+        processes=processes,
+        make=lambda: start.tokenizer if start else make_tokenizer(config),
+        read=Tokenizer.load,
     )
     processes.on_main(lambda: make_banks(config))  # what the others then find
-    setup = ZooSetup(config, tokenizer, make_banks(config))
+    setup = ZooSetup(config, tokenizer, make_banks(config), start)
     model = setup.model()
     training: Any = setup.examples("train")
     validation: Any = setup.examples("validation")
@@ -68,6 +72,6 @@ def _finish(
         "pictures by people, scenes and captions by a program.",
         licence="Apache-2.0",
     )
-    save_zoo(run.model, model, tokenizer=setup.tokenizer, card=card)
+    save_zoo(run.model, model, tokenizer=setup.tokenizer, card=card, knows=setup.knows())
     (run.path / "README.md").write_text(card.render(), encoding="utf-8")
-    print(f"{run.model}: the model, for `mplug.weights.zoo_folder.load_zoo`", flush=True)
+    print(f"{run.model}: the model, for mplug.load (docs/zoo.md)", flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mplug.config.schema_zoo import PairConfig, RegionsPart, ZooConfig
-from mplug.config.schema_zoo_run import ZooRun
+from mplug.config.schema_zoo_run import OBJECTIVES, ZooRun
 from mplug.data.batch import Examples
 from mplug.data.joint_batch import JointBatch, JointExample, collate_joint
 from mplug.data.joint_scenes import BankPictures, DrawnPictures, JointScenes, ScenePictures
@@ -27,6 +27,7 @@ from mplug.tasks.zoo_hiding import vocabulary_of
 from mplug.tasks.zoo_pretrain import ZooPretraining, make_model
 from mplug.tasks.zoo_step import places_of
 from mplug.training.distributed import Processes
+from mplug.weights.zoo_folder import LoadedZoo, ZooKnows
 
 
 def make_tokenizer(config: ZooRun) -> Tokenizer:
@@ -82,11 +83,34 @@ class ZooSetup:
     config: ZooRun
     tokenizer: Tokenizer
     banks: dict[Split, SceneBank]
+    start: LoadedZoo | None = None
 
     def model(self) -> PairModel | WriterModel:
-        """A new model from the run's seed, with as many words as there are."""
+        """The model that the run starts from, or a new one with as many words as there are.
+
+        Raises:
+            ConfigError: the model that it starts from has other sizes.
+        """
         torch.manual_seed(self.config.train.seed)
-        return make_model(self._sized())
+        if self.start is None:
+            return make_model(self._sized())
+        there: ZooConfig = self.start.model.config
+        if there != self._sized():
+            raise ConfigError(
+                f"start_from={self.config.start_from}: its sizes or heads are not those of the "
+                "run's model: use the recipe of the same model"
+            )
+        return self.start.model
+
+    def knows(self) -> ZooKnows:
+        """What the model will know when the run is over."""
+        before = () if self.start is None else self.start.knows.learned
+        chosen = {*before, *self.config.objectives.chosen}
+        return ZooKnows(
+            learned=tuple(name for name in OBJECTIVES if name in chosen),
+            encoder=self.config.data.encoder if self.banks else "",
+            answer_list=tuple(self._answers()),
+        )
 
     def _sized(self) -> ZooConfig:
         config = self.config.model
@@ -120,7 +144,8 @@ class ZooSetup:
         model = self.config.model
         if not isinstance(model, PairConfig) or not model.answers:
             return {}
-        answers = answers_of(self.banks["train"], self.config.data.scenes)
+        kept = () if self.start is None else self.start.knows.answer_list
+        answers = kept or answers_of(self.banks["train"], self.config.data.scenes)
         if len(answers) > model.answers:
             raise ConfigError(
                 f"model.answers = {model.answers}, but these scenes have {len(answers)} answers: "

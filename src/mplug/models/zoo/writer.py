@@ -5,9 +5,10 @@ Wang et al., "SimVLM: Simple Visual Language Model Pretraining with Weak Supervi
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mplug.config.schema import DecoderConfig
@@ -21,6 +22,13 @@ from mplug.models.zoo.choose import make_trunk
 from mplug.models.zoo.inputs import PlacedGridInput
 from mplug.models.zoo.view import Text, View
 from mplug.nn.modified_resnet import ModifiedResNet
+
+
+class Memory(NamedTuple):
+    """What was read, and where there is something."""
+
+    states: Float[Tensor, "batch places dim"]
+    mask: Bool[Tensor, "batch places"] | None
 
 
 class WriterModel(nn.Module):
@@ -42,15 +50,18 @@ class WriterModel(nn.Module):
         self.apply(initialise)
         self.apply(partial(spread, width=text.hidden_size))
 
+    def read(self, prefix: Text, view: View | None = None) -> Memory:
+        """What the decoder reads: the prefix and the picture after reading each other."""
+        parts = [Segment(self.words(prefix.ids), prefix.mask)]
+        if view is not None:
+            parts.append(self.image(view))
+        return Memory(torch.cat(read_together(self.encoder, *parts), dim=1), joint_mask(*parts))
+
     def write(
         self, text: Text, view: View | None = None, *, prefix: Text
     ) -> Float[Tensor, "batch words dim"]:
         """States that predict the word after each of `text`, which continues picture and prefix."""
-        parts = [Segment(self.words(prefix.ids), prefix.mask)]
-        if view is not None:
-            parts.append(self.image(view))
-        memory = torch.cat(read_together(self.encoder, *parts), dim=1)
-        return self.decoder.states(text.ids, text.mask, memory, joint_mask(*parts))
+        return self.decoder.states(text.ids, text.mask, *self.read(prefix, view))
 
     def word_logits(self, text: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places vocab"]:
         """What comes next; apply it only where it is read."""
