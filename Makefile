@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo easy-vqa test slow check lint golden clean
+.PHONY: help demo easy-vqa test slow check lint golden bench bench-quick clean
 # A folder that was moved or copied needs its environment again: it points at the old place.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
@@ -67,6 +67,14 @@ check: lint test ## style, types and tests: what continuous integration runs
 golden: $(STAMP) ## compare with the reference numbers; GOLDEN=DIR checks another set of that layout
 	@echo "==> golden numbers"
 	@$(BIN)/python tests/golden/run.py $(if $(GOLDEN),"$(GOLDEN)")
+
+bench: $(STAMP) ## measure speed against real rivals, within 30 minutes; writes docs/performance.md
+	@echo "==> benchmarks"
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
+
+bench-quick: $(STAMP) ## the same with small sizes, within 3 minutes: that everything runs
+	@echo "==> benchmarks, small sizes"
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks --quick
 
 clean: ## remove the environment and caches; runs stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,6 +1,7 @@
 """Models of equal size with random weights: ours, and BLIP of `transformers`."""
 
 import warnings
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -48,8 +49,8 @@ def blip(size: str, *, kind: str) -> Any:
 
     Its captioner, answerer and matcher read the image in each of 12 text layers, as published.
     """
-    import transformers
-
+    # Its types alone would take a type checker minutes.
+    transformers: Any = import_module("transformers")
     sizes = config(size)
     text, seen = sizes.text, sizes.vision
     shared = transformers.BlipConfig(
