@@ -80,7 +80,7 @@ def _self_critical(reference: Reference, model: MPlug) -> Tensor:
     memory = model.encode_image(reference.inputs["image"])
     memory = memory.repeat_interleave(rewards.shape[1], dim=0)
     logits = model.decode(inputs, mask, memory)
-    totals = sequence_log_probability(logits, targets, counted=targets >= 0)
+    totals = sequence_log_probability(logits[targets >= 0], targets, counted=targets >= 0)
     penalties = [length_penalty(int(n) - 1, exponent=LENGTH_EXPONENT) for n in lengths]
     scores = totals / reference.cast(torch.tensor(penalties, dtype=torch.float64))
     per_token = (scores / lengths).reshape(rewards.shape)

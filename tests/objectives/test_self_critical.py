@@ -44,5 +44,5 @@ def test_no_gradient_reaches_the_rewards() -> None:
 def test_only_counted_words_make_a_texts_probability() -> None:
     logits = torch.tensor([[[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]]).log()
     targets, counted = torch.tensor([[1, 0, -100]]), torch.tensor([[True, True, False]])
-    made = sequence_log_probability(logits, targets, counted=counted)
+    made = sequence_log_probability(logits[counted], targets, counted=counted)
     assert_close(made.exp(), torch.tensor([0.45]))

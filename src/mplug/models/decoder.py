@@ -66,15 +66,16 @@ class DecoderLayer(nn.Module):
 
     def forward(
         self,
-        words: Float[Tensor, "batch words dim"],
+        words: Float[Tensor, "rows words dim"],
         memory: Memory,
-        words_mask: Bool[Tensor, "#batch words words"],
+        words_mask: Bool[Tensor, "#rows words words"],
         memory_mask: MemoryMask,
-    ) -> Float[Tensor, "batch words dim"]:
+    ) -> Float[Tensor, "rows words dim"]:
         """All words at once, as in training."""
         words = self.self_attention(words, words_mask.expand(words.shape[0], -1, -1))
-        words = self.cross_attention(words, memory, as_keys(memory_mask))
-        return self.feed_forward(words)
+        seen = self.project(memory)
+        read = self.cross_attention.attention.read(words, seen, as_keys(memory_mask))
+        return self.feed_forward(self.cross_attention.add(words, read))
 
     def project(self, memory: Memory) -> KeyValues:
         """The memory as this layer's cross-attention reads it."""
@@ -117,12 +118,15 @@ class TextDecoder(nn.Module):
 
     def states(
         self,
-        ids: Int[Tensor, "batch words"],
-        mask: Bool[Tensor, "batch words"] | None,
+        ids: Int[Tensor, "rows words"],
+        mask: Bool[Tensor, "rows words"] | None,
         memory: Memory,
         memory_mask: MemoryMask = None,
-    ) -> Float[Tensor, "batch words dim"]:
-        """States that predict the word after each; `mask` None means no padding."""
+    ) -> Float[Tensor, "rows words dim"]:
+        """States that predict the word after each; `mask` None means no padding.
+
+        Several consecutive rows may share a row of `memory`, which is projected once for them.
+        """
         length = ids.shape[1]
         words_mask = causal_mask(length, keys=length, device=ids.device)[None]
         if mask is not None:

@@ -6,7 +6,7 @@ sample itself makes the estimate unbiased (Luo, arXiv 2003.09971).
 
 from typing import NamedTuple
 
-import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -49,11 +49,14 @@ def self_critical(
 
 
 def sequence_log_probability(
-    logits: Float[Tensor, "texts words vocab"],
+    logits: Float[Tensor, "tokens vocab"],
     targets: Int[Tensor, "texts words"],
     *,
     counted: Bool[Tensor, "texts words"],
 ) -> Float[Tensor, "texts"]:
-    """What the model thinks of each text as a whole, by the tokens that count."""
-    said = logits.log_softmax(dim=-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    return torch.where(counted, said, 0.0).sum(dim=1)
+    """What the model thinks of each text as a whole, by the tokens that count.
+
+    `logits` are those of the tokens that count, text after text.
+    """
+    said = -F.cross_entropy(logits, targets[counted], reduction="none")
+    return said.new_zeros(counted.shape).masked_scatter(counted, said).sum(dim=1)

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mplug.config.schema import GenerationConfig, OptimConfig, SelfCriticalConfig
@@ -158,24 +158,34 @@ class SelfCritical(nn.Module):
             search=search,
             best=best,
         )
-        rewards = []
-        for hypotheses, texts in zip(found, references, strict=True):
+        said = [[each.ids for each in hypotheses] for hypotheses in found]
+        return [ids for one in said for ids in one], memory.new_tensor(
+            self.rewards(said, references)
+        )
+
+    def rewards(
+        self, said: Sequence[Sequence[list[int]]], references: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """What each picture's captions score against what people wrote of it."""
+        scores = []
+        for captions, texts in zip(said, references, strict=True):
             known = [ptb_tokens(text) for text in texts]
-            said = [ptb_tokens(self.tokenizer.decode(each.ids)) for each in hypotheses]
-            rewards.append([self.reward.score(tokens, known) for tokens in said])
-        return [each.ids for one in found for each in one], memory.new_tensor(rewards)
+            written = [ptb_tokens(self.tokenizer.decode(ids)) for ids in captions]
+            scores.append([self.reward.score(tokens, known) for tokens in written])
+        return scores
 
     def _said(self, memory: Memory, ids: Sequence[Sequence[int]], samples: int) -> Rewards:
-        """The mean log-probability of each caption's tokens."""
+        """The mean log-probability of each caption's tokens; a picture is read once for all."""
         longest = max(len(each) for each in ids)
-        words = torch.full((len(ids), longest), self.tokenizer.pad_id, device=memory.device)
-        mask = torch.zeros_like(words, dtype=torch.bool)
-        for row, each in enumerate(ids):
-            words[row, : len(each)] = torch.tensor(each, device=memory.device)
-            mask[row, : len(each)] = True
+        pad = self.tokenizer.pad_id
+        padded = [[*each, *[pad] * (longest - len(each))] for each in ids]
+        lengths = torch.tensor([[len(each)] for each in ids], device=memory.device)
+        words = torch.tensor(padded, device=memory.device)
+        mask = torch.arange(longest, device=memory.device) < lengths
         given, given_mask, targets = shifted(words, mask)
-        logits = self.model.decode(given, given_mask, memory.repeat_interleave(samples, dim=0))
-        counted: Int[Tensor, "texts words"] = targets >= 0
+        counted: Bool[Tensor, "texts words"] = targets >= 0
+        decoder = self.model.decoder
+        logits = decoder.logits(decoder.states(given, given_mask, memory)[counted])
         said = sequence_log_probability(logits, targets, counted=counted)
         return (said / counted.sum(dim=1)).view(-1, samples)
 
