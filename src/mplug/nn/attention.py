@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mplug.nn.dropped_attention import dropped_attention
+
 
 class KeyValues(NamedTuple):
     """Projected keys and values of a sequence, ready to be read any number of times."""
@@ -104,13 +106,15 @@ class Attention(nn.Module):
         memory: KeyValues,
         mask: Bool[Tensor, "batch #queries keys"] | None,
     ) -> Float[Tensor, "batch queries heads_dim"]:
-        attended = F.scaled_dot_product_attention(
-            queries,
-            memory.keys,
-            memory.values,
-            attn_mask=None if mask is None else mask[:, None],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        keys, values = memory.keys, memory.values
+        heads_mask = None if mask is None else mask[:, None]
+        dropout = self.dropout if self.training else 0.0
+        if dropout > 0 and queries.device.type == "cpu":
+            attended = dropped_attention(queries, keys, values, heads_mask, dropout=dropout)
+        else:
+            attended = F.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=heads_mask, dropout_p=dropout
+            )
         return attended.transpose(1, 2).flatten(2)
 
     def _split(self, x: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""Attention with dropout, against torch's own plain way with the same draws."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.testing import assert_close
+
+from mplug.nn.attention import Attention
+from mplug.nn.dropped_attention import dropped_attention
+
+MASKS = {
+    "none": None,
+    "of keys": torch.arange(7) < torch.tensor([7, 3, 1])[:, None, None, None],
+    "of pairs": torch.ones(3, 1, 5, 7, dtype=torch.bool).tril(),
+    "all hidden": torch.zeros(3, 1, 1, 7, dtype=torch.bool),
+}
+
+
+def given(dtype: torch.dtype) -> list[Tensor]:
+    torch.manual_seed(0)
+    places = (5, 7, 7)
+    return [torch.randn(3, 2, each, 4, dtype=dtype).requires_grad_() for each in places]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_it_reads_and_learns_as_the_plain_way_does(name: str) -> None:
+    mask = MASKS[name]
+    results = []
+    for fast in (True, False):
+        inputs = given(torch.float64)
+        torch.manual_seed(1)
+        if fast:
+            read = dropped_attention(*inputs, mask, dropout=0.4)
+        else:
+            read = F.scaled_dot_product_attention(*inputs, attn_mask=mask, dropout_p=0.4)
+        read.square().sum().backward()  # type: ignore[no-untyped-call]
+        results.append([read, *(each.grad for each in inputs)])
+    assert_close(*results)
+
+
+def test_only_training_drops_and_draws_differ() -> None:
+    attention, x = Attention(8, num_heads=2, dropout=0.5), torch.randn(3, 5, 8)
+    assert not torch.equal(attention(x, x), attention(x, x))
+    attention.eval()
+    assert torch.equal(attention(x, x), attention(x, x))
+
+
+def test_it_works_in_low_precision() -> None:
+    attention, x = Attention(8, num_heads=2, dropout=0.5), torch.randn(3, 5, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        read = attention(x, x)
+    assert read.dtype == torch.bfloat16
+    read.float().sum().backward()  # type: ignore[no-untyped-call]
+    assert attention.query.weight.grad is not None
+
+
+def test_it_keeps_less_for_the_backward_pass() -> None:
+    """Probabilities and a byte a draw: 5 bytes for every pair of places, not 12."""
+    inputs, kept = given(torch.float32), dict[int, int]()
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        read = dropped_attention(*inputs, None, dropout=0.4)
+    assert read.requires_grad
+    own = sum(each.untyped_storage().nbytes() for each in inputs)
+    assert sum(kept.values()) - own == 5 * 3 * 2 * 5 * 7
