@@ -132,13 +132,13 @@ def comparison_lines(comparison: Json) -> list[str]:
         ]
         if counted:
             share = f"{100 * each['of_roof']:.0f}%" if each["of_roof"] else ""
-            row += [f"{each['rate']:.0f}" if each["rate"] else "", share]
+            row += [_figure(each["rate"]) if each["rate"] else "", share]
         rows.append(row)
     if counted:
         header += ["GFLOP/s", "of the roof"]
     lines = [f"**{comparison['title']}**", "", *table_lines(header, rows)]
     roofs = [each for each in comparison["found"] if each["name"].startswith("roof ")]
-    told = [f"{each['name'].split()[-1]} {each['rate']:.0f}" for each in roofs]
+    told = [f"{each['name'].split()[-1]} {_figure(each['rate'])}" for each in roofs]
     rounds = f"{comparison['rounds']} rounds by turns"
     return [*lines, "", f"{rounds}; roof, GFLOP/s: {', '.join(told)}." if told else f"{rounds}."]
 

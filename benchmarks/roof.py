@@ -163,7 +163,7 @@ def topic(*, quick: bool) -> Topic:
     )
 
 
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = int(os.environ.get("BENCH_THREADS", min(2, os.cpu_count() or 1)))
 
 
 def has_hardware(precision: str) -> bool:

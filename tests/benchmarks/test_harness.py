@@ -1,8 +1,14 @@
 """Rivals are compared in real processes: rounds, ratios, shares, failures."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from benchmarks.harness import Bar, Rival, RivalError, compare
+from benchmarks.harness import ROOT, Bar, Rival, RivalError, compare
 
 TOYS = "tests.benchmarks.toys"
 
@@ -49,3 +55,22 @@ def test_a_bar_is_met_on_its_own_side() -> None:
     shorter = Bar("start", 0.25, at_most=0.2, unit="s")
     assert not shorter.met
     assert Bar("memory", 2.0, at_most=3.0, stretch=2.5, unit="GB").stretched
+
+
+@pytest.mark.slow
+def test_a_topic_runs_by_the_command_and_its_figures_reach_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    words = ["--quick", "--only", "start", "--out", str(tmp_path), "--page", str(page)]
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *words],
+        env=os.environ | paths,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads((tmp_path / "start.json").read_text("utf-8"))
+    assert found["facts"]["quick"]
+    assert [len(each["seconds"]) for each in found["comparisons"][0]["found"]] == [2, 2, 2, 2]
+    assert "| mplug --help | at most 0.2 s |" in page.read_text("utf-8")
