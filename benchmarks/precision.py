@@ -9,8 +9,9 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from mplug.metrics import bootstrap
 
 MEASURES = ("CIDEr-D", "VQA accuracy", "R@1", "Acc@0.5")
 MAY_LOSE = {"bfloat16": 1.0, "int8": 2.0}  # percent of float32's figure
-SPLIT = "training_artists"
+SPLIT: Literal["training_artists"] = "training_artists"
 SCENES, QUICK_SCENES = 500, 40
 LEAST_ASKED = 500  # of fewer scenes no balanced questions can be asked
 ROUNDS = 9
@@ -176,10 +177,8 @@ def float32_products(*, quick: bool) -> tuple[Table, list[str]]:
         bias = torch.randn(columns, generator=generator)
         packed = operators._reorder_linear_weight(weight, places)
         ways: list[Callable[[], Any]] = [
-            lambda x=x, weight=weight, bias=bias: linear(x, weight, bias),
-            lambda x=x, packed=packed, bias=bias: operators._linear_pointwise(
-                x, packed, bias, "none", [], ""
-            ),
+            partial(linear, x, weight, bias),
+            partial(operators._linear_pointwise, x, packed, bias, "none", [], ""),
         ]
         with torch.no_grad():
             difference = float((ways[0]() - ways[1]()).abs().max())

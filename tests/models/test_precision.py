@@ -3,14 +3,14 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from mplug.errors import ConfigError
 from mplug.interfaces import commands_use
 from mplug.models import precision as models_precision
 from mplug.models.mplug import MPlug
-from mplug.models.precision import lower, require_precision
+from mplug.models.precision import lower, require_precision, route
 from mplug.nn.precision import PRECISIONS, Precision, has_int8_kernel, is_lowered
 from tests.tiny import tiny_model
 
@@ -113,3 +113,29 @@ def test_a_processor_that_lacks_instructions_is_named_once(
 
 def test_the_command_line_knows_every_precision() -> None:
     assert get_args(commands_use.Precision) == PRECISIONS
+
+
+def test_a_routed_decoder_is_its_slow_twin_and_can_be_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow, fast = tiny_model(), tiny_model()
+    monkeypatch.setattr(models_precision, "pays", lambda _weight: True)
+    layers = sum(type(module) is nn.Linear for module in slow.decoder.modules())
+    assert route(fast) == layers + 1  # and the vocabulary
+    assert route(fast) == 0  # once is enough
+    assert fast.state_dict().keys() == slow.state_dict().keys()
+    torch.manual_seed(4)
+    memory, ids = torch.randn(2, 5, 12), torch.randint(10, 40, (2, 3))
+    with torch.inference_mode():
+        for model in (slow, fast):
+            assert_close(
+                model.decoder.step(ids, model.decoder.start(memory))[0],
+                slow.decode(ids, None, memory)[:, -1],
+                rtol=1e-5,
+                atol=1e-5,
+            )
+    assert fast.decode(ids, None, memory).requires_grad  # as before, it can be trained
+
+
+def test_a_small_model_is_not_routed() -> None:
+    assert route(tiny_model()) == 0

@@ -1,4 +1,4 @@
-"""A network for use in less than float32: its large matrices lowered, the rest as it was."""
+"""A network for use: its large matrices in less than float32, or in float32 the faster way."""
 
 import warnings
 from functools import cache
@@ -21,6 +21,7 @@ from mplug.nn.precision import (
     has_int8_kernel,
     lowered,
 )
+from mplug.nn.routing import Packed, PackedLinear, pays
 
 
 class LowLanguageModelHead(nn.Module):
@@ -39,6 +40,24 @@ class LowLanguageModelHead(nn.Module):
         """Scores of every vocabulary entry; `words` are those given at the start."""
         logits: Tensor = self.words(self.norm(F.gelu(self.transform(states).float())))
         return logits.float()
+
+
+class PackedLanguageModelHead(LanguageModelHead):
+    """`LanguageModelHead` of the same parameters, with a packed copy of the words for few rows."""
+
+    def __init__(self, head: LanguageModelHead, words: Tensor) -> None:
+        nn.Module.__init__(self)  # nothing is drawn: the parameters are the other's
+        self.transform, self.norm, self.bias = head.transform, head.norm, head.bias
+        self._packed = Packed(words)
+
+    def forward(
+        self, states: Float[Tensor, "*places dim"], words: Float[Tensor, "vocab dim"]
+    ) -> Float[Tensor, "*places vocab"]:
+        """Scores of every vocabulary entry, the shorter way where it may be gone."""
+        if not self._packed.fits(states, words):
+            return super().forward(states, words)
+        transformed = self.norm(F.gelu(self.transform(states)))
+        return self._packed.linear(transformed, self.bias)
 
 
 def require_precision(word: str, *, device: torch.device) -> Precision:
@@ -82,6 +101,27 @@ def lower(network: nn.Module, *, precision: Precision) -> None:
             words = module.embeddings.words.weight
             low_head: nn.Module = LowLanguageModelHead(module.head, words, precision=precision)
             module.register_module("head", low_head)
+
+
+def route(network: nn.Module) -> int:
+    """Pack, in place, those matrices of decoders that float32 reads faster so on this CPU.
+
+    Each shape is measured once in a process, and taken only where it is faster and equal to 1e-5.
+    The network can still be saved and trained; a packed matrix takes its memory once more. Returns
+    how many matrices were packed: none of a small model, nor of one on another device.
+    """
+    packed = 0
+    for decoder in [each for each in network.modules() if isinstance(each, TextDecoder)]:
+        for module in list(decoder.modules()):
+            for name, layer in list(module.named_children()):
+                if type(layer) is nn.Linear and pays(layer.weight):
+                    setattr(module, name, PackedLinear(layer))
+                    packed += 1
+        words = decoder.embeddings.words.weight
+        if type(decoder.head) is LanguageModelHead and pays(words):
+            decoder.head = PackedLanguageModelHead(decoder.head, words)
+            packed += 1
+    return packed
 
 
 @cache
