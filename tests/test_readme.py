@@ -20,6 +20,7 @@ from mplug.weights import shipped
 from mplug.weights.uniter_folder import save_uniter
 from tests.tiny import CARD, SKILLS, save_brought, save_tiny
 from tests.tiny_uniter import ALL, tiny_uniter
+from tests.tiny_zoo import save_tiny_zoo
 
 ROOT = Path(__file__).parents[1]
 # A model's card tells how to use that model, wherever it is, which is not here.
@@ -85,6 +86,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_tiny(folder / run / "model", skills=SKILLS)
     uniter = tiny_uniter("mplug-tiny", *ALL)
     save_uniter(folder / "runs" / "uniter-scenes-tasks" / "model", uniter, card=CARD)
+    for name in ("vilt", "simvlm"):
+        save_tiny_zoo(folder / "runs" / f"{name}-scenes" / "model", name)
     save_brought(folder / "package" / shipped.NAME)
     for name in ("photos", "holiday pictures"):
         (folder / name).mkdir()

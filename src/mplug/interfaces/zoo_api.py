@@ -5,7 +5,7 @@ model.verbs                                  # ('match', 'fill')
 model.match("photo.jpg", "a red trophy")
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,7 @@ class ZooModel(Lacking):
     @property
     def verbs(self) -> tuple[str, ...]:
         """What the model was taught: match, fill, caption, answer, embed."""
-        learned = set(self.knows.learned)
-        return tuple(verb for verb, teachers in TEACHERS.items() if learned & set(teachers))
+        return verbs_of(self.knows.learned)
 
     def read(
         self,
@@ -383,6 +382,12 @@ class ZooModel(Lacking):
         for part in chunks(rows):
             named: list[Named] = [row[0] for row in part]
             yield self._reader.view(named), [row[1:] for row in part]
+
+
+def verbs_of(learned: Iterable[JointObjective]) -> tuple[str, ...]:
+    """What these objectives teach."""
+    known = set(learned)
+    return tuple(verb for verb, teachers in TEACHERS.items() if known & set(teachers))
 
 
 def _numbers(tensor: torch.Tensor) -> np.ndarray:

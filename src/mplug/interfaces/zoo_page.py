@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from mplug.config.recipes import any_recipe
-from mplug.config.recipes_zoo import MODELS
+from mplug.config.recipes_zoo import MODELS, OBJECTIVES
 from mplug.config.schema import RunConfig
 from mplug.config.schema_clip_run import ClipRun
 from mplug.config.schema_uniter_run import UniterRun
 from mplug.config.zoo_rows import MISSING, ROWS, Row
+from mplug.interfaces.zoo_api import verbs_of
 from mplug.models.clip import Clip
 from mplug.models.mplug import MPlug
 from mplug.models.uniter import Uniter
@@ -25,10 +26,40 @@ stack reads and writes (`nn/masks.py`), and batches of texts alone and pictures 
 (`data/joint_batch.py`). Sizes are in `config/zoo.py`, objectives in `config/recipes_zoo.py`; the
 recipes that end in `-scenes` have the same parts small, and learn scenes on two cores:
 
-    mplug train vilt-scenes
+```bash
+mplug train vilt-scenes
+mplug train vilt-scenes start_from=runs/vilt-scenes name=longer
+```
 
 A recipe means the same architecture and losses, not the published weights. This page is written
 by `python scripts/zoo_page.py`.
+"""
+
+ASKING = """## Asking one
+
+`mplug.load` gives a run's model. It does what its objectives taught it, and says of all else that
+it has not learned it; `model.verbs` names what it has.
+
+```python
+import mplug
+
+model = mplug.load("runs/vilt-scenes")
+model.verbs                                                   # ('match', 'fill')
+model.match("photo.jpg", ["a red trophy", "two boats"])       # probabilities of belonging together
+model.rank("photo.jpg", ["a red trophy", "two boats"])        # best first
+model.fill("photo.jpg", "a [MASK] trophy", best=3)            # [{'red': 0.61, ...}]
+
+writer = mplug.load("runs/simvlm-scenes")
+writer.caption("photo.jpg", prompt="a red", max_tokens=8)     # 'a red trophy left of an avocado'
+```
+
+Pictures are taken as in [python.md](python.md). A model of regions takes files of regions as well,
+and looks at raw pictures in boxes or a grid, as UNITER's does ([uniter.md](uniter.md)). What
+matching means is what was learned: VisualBERT's tells whether a second caption is of a picture
+with a first one, which `caption=` gives; OSCAR's whether names of things belong to a picture and
+its caption, `tags=`. Captions are written by beam search; a single stack reads all anew for each
+word. A run that was saved before `verbs` existed says nothing of what it learned, and is asked
+nothing.
 """
 
 
@@ -55,7 +86,8 @@ def millions(model: nn.Module, *, without: tuple[str, ...] = ()) -> float:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([TITLE, *_table(), "", *_sizes(), "", *_missing(), ""])
+    asked = [ASKING, *_verbs()]
+    return "\n".join([TITLE, *_table(), "", *asked, "", *_sizes(), "", *_missing(), ""])
 
 
 def _table() -> Iterator[str]:
@@ -66,6 +98,15 @@ def _table() -> Iterator[str]:
             f"| {row.title} | `{row.recipe}` | {row.image} | {row.text} | {row.meet} "
             f"| {row.objectives} |"
         )
+
+
+def _verbs() -> Iterator[str]:
+    yield "| model | can be asked to |"
+    yield "|---|---|"
+    for row in ROWS:
+        name = row.recipe.removesuffix("-scenes")
+        if name in MODELS:
+            yield f"| {row.title} | {', '.join(verbs_of(OBJECTIVES[name].chosen))} |"
 
 
 def _sizes() -> Iterator[str]:
