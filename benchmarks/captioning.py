@@ -14,6 +14,7 @@ from mplug.inference.generate import generate
 HERE = "benchmarks.captioning"
 BEAMS, WORDS = 5, 20
 BARS = {"fp32": (1.5, 2.1), "bf16": (2.8, 3.6), "int8": (4.0, 6.0)}  # bar and stretch
+ROUTED = 1.7  # the bar of float32 where oneDNN was measured to pay
 Work = Callable[[], dict[str, float]]
 
 
@@ -25,7 +26,7 @@ def build_ours(*, size: str, batch: int, precision: str) -> Work:
     def work() -> dict[str, float]:
         with torch.inference_mode():
             written = _write(model.decoder, model.encode_image(pixels))
-        return {"gflop": gflop, "words": written}
+        return {"gflop": gflop, "words": written, "routed": systems.routed(model)}
 
     return work
 
@@ -122,6 +123,8 @@ def topic(*, quick: bool) -> Topic:
         found.append(one)
         for precision, (least, stretch) in BARS.items():
             value = one[f"mplug {precision}"].ratio
+            if one[f"mplug {precision}"].counts["routed"]:
+                least = ROUTED
             work = f"captions, batch {batch}, {precision}, against BLIP"
             bar = Bar(work, value, at_least=least, stretch=stretch)
             bars.append(roof.binding(bar, precision=precision))
