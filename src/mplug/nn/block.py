@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -13,8 +12,8 @@ States = Float[Tensor, "batch words dim"]
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's activation, x * sigmoid(1.702 x)."""
-    return x * torch.sigmoid(1.702 * x)
+    """CLIP's activation, x * sigmoid(1.702 x), as a SiLU: half as much is kept for gradients."""
+    return F.silu(1.702 * x) / 1.702
 
 
 class FeedForward(nn.Module):
