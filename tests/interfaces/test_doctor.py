@@ -85,6 +85,7 @@ def test_this_machine_can_run_mplug(capsys: pytest.CaptureFixture[str]) -> None:
         "python",
         "torch",
         "device",
+        "precision",
         "packages",
         "torchvision",
         "memory",
@@ -92,6 +93,15 @@ def test_this_machine_can_run_mplug(capsys: pytest.CaptureFixture[str]) -> None:
         "java",
         "model",
     ]
+
+
+def test_precisions_without_instructions_are_named() -> None:
+    old = doctor.check_precision(frozenset({"avx2"}))
+    assert old.value == "float32; bfloat16 and int8 work, but save no time on this CPU"
+    assert doctor.check_precision(frozenset({"avx512_bf16", "avx_vnni"})).value == (
+        "float32, bfloat16, int8"
+    )
+    assert "unknown" in doctor.check_precision(None).value
 
 
 def test_a_problem_is_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,10 @@ CORE = (
     "rich",
     "jaxtyping",
 )
+INSTRUCTIONS = {  # any of these, as Linux calls them
+    "bfloat16": frozenset({"avx512_bf16", "amx_bf16"}),
+    "int8": frozenset({"avx512_vnni", "avx_vnni", "amx_int8"}),
+}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -68,6 +72,7 @@ def examine() -> list[Check]:
         check_python(sys.version_info[:2]),
         check_torch(_installed("torch"), cuda=_cuda_of_torch(), has_gpu=_has_nvidia_gpu()),
         check_device(),
+        check_precision(_cpu_flags()),
         check_packages(),
         check_torchvision(),
         check_memory(_available_memory_gb()),
@@ -118,6 +123,16 @@ def check_device() -> Check:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OMP_NUM_THREADS", "one per core")
     return Check("device", "ok", f"{device}; {cores} CPU cores, threads: {threads}")
+
+
+def check_precision(flags: frozenset[str] | None) -> Check:
+    """Which precisions below float32 the CPU has instructions for; the others work, but slower."""
+    if flags is None:
+        return Check("precision", "ok", "instructions of this CPU: unknown on this system")
+    quick = ["float32", *(name for name, any_of in INSTRUCTIONS.items() if flags & any_of)]
+    slow = [name for name in INSTRUCTIONS if name not in quick]
+    note = f"; {' and '.join(slow)} work, but save no time on this CPU" if slow else ""
+    return Check("precision", "ok", f"{', '.join(quick)}{note}")
 
 
 def check_packages() -> Check:
@@ -207,6 +222,14 @@ def _cuda_of_torch() -> str | None:
 
 def _has_nvidia_gpu() -> bool:
     return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _cpu_flags() -> frozenset[str] | None:
+    """The instruction sets that Linux names; None where it does not."""
+    file = Path("/proc/cpuinfo")
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    found = re.search(r"^flags\s*:(.*)$", text, flags=re.MULTILINE)
+    return frozenset(found[1].split()) if found else None
 
 
 def _available_memory_gb() -> float | None:
