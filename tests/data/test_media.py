@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mplug.data.media import MAX_PIXELS, ImageError, load_image
+from mplug.data.media import MARGIN, MAX_PIXELS, ImageError, load_image, load_scaled
+from mplug.data.transforms import STD, to_array
 
 RED, GREY = (200, 30, 40), (128, 128, 128)
 
@@ -312,3 +313,44 @@ def test_a_damaged_file_gives_a_picture_or_our_error(
         except ImageError:
             return
     assert image.mode == "RGB"
+
+
+def natural(width: int, height: int) -> Image.Image:
+    """Noise with the spectrum of photographs: amplitudes fall with the frequency."""
+    random = np.random.default_rng(0)
+    down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    frequency = np.hypot(down, across)
+    frequency[0, 0] = 1
+    turns = random.random((3, *frequency.shape))
+    planes = np.fft.irfft2(np.exp(2j * np.pi * turns) / frequency, s=(height, width))
+    values = 120 + 50 * planes / planes.std()
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
+
+
+@pytest.mark.parametrize(
+    ("size", "side"),
+    [((640, 480), 64), ((640, 480), 256), ((500, 375), 96), ((1280, 960), 256), ((961, 1283), 59)],
+)
+@pytest.mark.parametrize("turn", [1, 6])
+def test_scaled_decoding_moves_values_by_few_levels_and_keeps_the_files_size(
+    size: tuple[int, int], side: int, turn: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encoded(natural(*size), "JPEG", quality=90, exif=exif)
+    image, told = load_scaled(data, side=side)
+    whole = load_image(data)
+    assert told == whole.size
+    assert image.size == (whole.size if min(size) < 2 * MARGIN * side else (side, side))
+    apart = np.abs(to_array(image, size=side) - to_array(whole, size=side))
+    levels = apart * STD[:, None, None] * 255
+    assert levels.mean() <= 1.5  # of 255
+    assert levels.max() <= 12
+
+
+def test_what_cannot_be_decoded_smaller_is_what_it_was() -> None:
+    data = encoded(natural(640, 480), "PNG")
+    image, told = load_scaled(data, side=64)
+    assert told == image.size == (640, 480)
+    assert image.tobytes() == load_image(data).tobytes()
+    assert load_scaled(natural(64, 48), side=8).size == (64, 48)

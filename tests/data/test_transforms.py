@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mplug.data.transforms import (
+    MEAN,
+    STD,
     FinetuneAugmentation,
     PretrainAugmentation,
     random_flip,
@@ -26,6 +28,30 @@ def test_values_are_normalised_with_the_statistics_of_clip() -> None:
     assert array[0, 0, 0] == pytest.approx((1 - 0.48145466) / 0.26862954)
     assert array[1, 0, 0] == pytest.approx(-0.4578275 / 0.26130258)
     assert array[2, 0, 0] == pytest.approx((128 / 255 - 0.40821073) / 0.27577711)
+
+
+def slow_array(image: Image.Image, *, size: int) -> np.ndarray:
+    """The arithmetic on every pixel: the twin of looking values up."""
+    values = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC).convert("RGB"))
+    normalised = (values.astype(np.float32) / 255 - MEAN) / STD
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("mode", "size"), [("RGB", 64), ("L", 37), ("CMYK", 37)])
+def test_values_looked_up_are_the_bits_that_arithmetic_gives(mode: str, size: int) -> None:
+    image = picture((64, 64)).convert(mode)
+    array, slow = to_array(image, size=size), slow_array(image, size=size)
+    assert array.flags.c_contiguous
+    assert array.dtype == slow.dtype
+    np.testing.assert_array_equal(array, slow)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (97, 203), (31, 17)])
+def test_the_quick_filter_is_pillows_but_for_rounding(size: tuple[int, int]) -> None:
+    array, slow = to_array(picture(size), size=59), slow_array(picture(size), size=59)
+    levels = np.abs(array - slow) * STD[:, None, None] * 255
+    assert levels.max() < 2.5
+    assert (levels > 0.5).mean() < 0.02
 
 
 def test_a_picture_of_the_right_size_comes_back_unchanged() -> None:

@@ -4,12 +4,13 @@ Only the formats of `FORMATS` are opened, so that no interpreter is started (EPS
 drawn (SVG). The number of pixels is checked from the header, before anything is decoded.
 """
 
+import math
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -45,7 +46,16 @@ FOREIGN_BEGINNINGS = (
 IMAGE_BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 BEGINNING = 512  # bytes
 
+MARGIN = 1.5  # times the wanted side that scaled decoding leaves
+
 Value = TypeVar("Value")
+
+
+class Scaled(NamedTuple):
+    """An upright RGB picture, perhaps scaled already, and the width and height of its file."""
+
+    image: Image.Image
+    size: tuple[int, int]  # upright, in pixels
 
 
 class ImageError(DataError):
@@ -83,11 +93,38 @@ def load_image(
             _check_pixels(source.size, max_pixels)
             return _to_rgb(source)
     if isinstance(source, bytes):
-        return _decode(BytesIO(source), name=name or "the image", max_pixels=max_pixels)
+        return _decode(BytesIO(source), name=name or "the image", max_pixels=max_pixels).image
     path = Path(source)
     return read_file(
-        path, lambda file, name: _decode(file, name=name, max_pixels=max_pixels), name=name
+        path, lambda file, name: _decode(file, name=name, max_pixels=max_pixels).image, name=name
     )
+
+
+def load_scaled(
+    source: "str | Path | bytes | Image.Image | np.ndarray[Any, Any]",
+    *,
+    side: int,
+    name: str | None = None,
+) -> Scaled:
+    """What `load_image` gives, for a use that scales it to a square of `side` pixels.
+
+    A JPEG of several times that size is decoded at a half, a quarter or an eighth, which costs so
+    much less, and comes as that square; both ways, `MARGIN` times `side` or more was left for the
+    filter that scaled the rest.
+
+    Raises:
+        ImageError: names the picture, and says what is wrong with it.
+    """
+    if isinstance(source, np.ndarray | Image.Image):
+        image = load_image(source, name=name)
+        return Scaled(image, image.size)
+
+    def read(file: IO[bytes], name: str) -> Scaled:
+        return _decode(file, name=name, max_pixels=MAX_PIXELS, side=side)
+
+    if isinstance(source, bytes):
+        return read(BytesIO(source), name or "the image")
+    return read_file(Path(source), read, name=name)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -131,7 +168,7 @@ class _Refused(Exception):
     """A reason of our own, on its way to becoming an `ImageError`."""
 
 
-def _decode(file: Any, *, name: str, max_pixels: int) -> Image.Image:
+def _decode(file: Any, *, name: str, max_pixels: int, side: int | None = None) -> Scaled:
     beginning = file.read(BEGINNING)
     file.seek(0)
     with _named_errors(name, beginning):
@@ -139,7 +176,23 @@ def _decode(file: Any, *, name: str, max_pixels: int) -> Image.Image:
             raise _Refused("the file is empty")
         with Image.open(file, formats=FORMATS) as image:
             _check_pixels(image.size, max_pixels)
-            return _to_rgb(image)
+            width, height = image.size
+            size = (height, width) if _orientation(image) in SIDEWAYS else (width, height)
+            if side is not None:
+                image = _smaller(image, side=side)
+            return Scaled(_to_rgb(image), size)
+
+
+def _smaller(image: Image.Image, *, side: int) -> Image.Image:
+    """A square of `side` pixels, where the file can be decoded at a part of its size."""
+    whole, reach = image.size, math.ceil(MARGIN * side)
+    image.draft(None, (reach, reach))  # does nothing to other formats than JPEG
+    if image.size == whole:
+        return image
+    # Of a size that the part does not divide, the last row and column are partly empty.
+    scale = max(1, round(whole[0] / image.size[0]))
+    box = (0.0, 0.0, whole[0] / scale, whole[1] / scale)
+    return image.resize((side, side), Image.Resampling.BICUBIC, box=box)
 
 
 @contextmanager

@@ -19,6 +19,10 @@ FLIP_SHARE = 0.5
 
 Pixels = np.ndarray[Any, np.dtype[np.float32]]
 
+# What each of the 256 values becomes, for each channel: looking up is three times as fast as the
+# arithmetic on every pixel, and gives the same bits.
+_NORMALISED = ((np.arange(256, dtype=np.float32)[:, None] / 255 - MEAN) / STD).T.copy()
+
 
 @runtime_checkable
 class Augmentation(Protocol):
@@ -33,10 +37,30 @@ class Augmentation(Protocol):
 
 def to_array(image: Image.Image, *, size: int) -> Pixels:
     """A normalised [3, size, size] array; the picture is resized without keeping its aspect."""
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
-    values = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
-    return np.ascontiguousarray(((values - MEAN) / STD).transpose(2, 0, 1))
+    values = _resized(image, size=size)
+    pixels = np.empty((3, size, size), dtype=np.float32)
+    for channel, known in enumerate(_NORMALISED):
+        np.take(known, values[:, :, channel], out=pixels[channel], mode="clip")
+    return pixels
+
+
+def _resized(image: Image.Image, *, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """RGB values [size, size, 3] by Pillow's bicubic filter.
+
+    torch has the same filter with the machine's vector instructions: a third of the time, and a
+    few values in a thousand one level apart, where sums are rounded.
+    """
+    if image.mode != "RGB" or image.size == (size, size):
+        if image.size != (size, size):
+            image = image.resize((size, size), Image.Resampling.BICUBIC)
+        return np.asarray(image.convert("RGB"))
+    import torch  # late: what draws and checks pictures needs none
+    from torch.nn.functional import interpolate
+
+    whole = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    resized = interpolate(whole, size=(size, size), mode="bicubic", antialias=True)
+    values: np.ndarray[Any, np.dtype[np.uint8]] = resized[0].permute(1, 2, 0).numpy()
+    return values
 
 
 def to_image(pixels: Pixels) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from mplug.data.media import load_image
+from mplug.data.media import Scaled, load_scaled
 from mplug.data.transforms import to_array
 from mplug.data.video import is_video, read_frames
 from mplug.errors import DataError
@@ -47,9 +47,12 @@ def read_picture(
         return source
     if isinstance(source, str | Path) and is_video(source):
         return join_frames(
-            [_scaled(frame, size=size) for frame in read_frames(source, frames=frames or FRAMES)]
+            [
+                _picture(Scaled(frame, frame.size), side=size)
+                for frame in read_frames(source, frames=frames or FRAMES)
+            ]
         )
-    return _scaled(load_image(source, name=name), size=size)
+    return _picture(load_scaled(source, side=size, name=name), side=size)
 
 
 def join_frames(frames: Sequence[Picture]) -> Picture:
@@ -63,8 +66,8 @@ def join_frames(frames: Sequence[Picture]) -> Picture:
     return Picture(np.concatenate([frame.pixels for frame in frames]), size=frames[0].size)
 
 
-def _scaled(image: Image.Image, *, size: int) -> Picture:
-    return Picture(to_array(image, size=size)[None], size=image.size)
+def _picture(read: Scaled, *, side: int) -> Picture:
+    return Picture(to_array(read.image, size=side)[None], size=read.size)
 
 
 def as_list(images: ImageSource | Sequence[ImageSource]) -> tuple[list[ImageSource], bool]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from mplug.data.media import ImageError, load_image
+from mplug.data.media import ImageError, load_scaled
 from mplug.data.records import Record
 from mplug.data.transforms import to_array
 from mplug.data.video import read_frames
@@ -21,7 +20,15 @@ RECORDS = 32  # whose pictures are in memory at once
 READERS = 4  # threads that decode pictures
 FRAMES = 8  # of a clip, where nobody asks for another number
 
-Pictures = tuple[Image.Image, ...]
+
+class Shown(NamedTuple):
+    """A picture or a frame as models read it, and its own width and height in pixels."""
+
+    pixels: Pixels
+    size: tuple[int, int]
+
+
+Pictures = tuple[Shown, ...]
 
 
 class LeftOut(NamedTuple):
@@ -81,7 +88,7 @@ class Reading:
     def _stacked(
         self, places: list[int], read: dict[tuple[str, bool], Pictures | ImageError]
     ) -> Seen:
-        pictures: list[Image.Image] = []
+        pictures: list[Shown] = []
         first: dict[tuple[str, bool], range] = {}
         rows, sizes = [], []
         for place in places:
@@ -93,13 +100,17 @@ class Reading:
                     pictures += shown
             rows.append(tuple(row for source in sources for row in first[source]))
             sizes.append(pictures[rows[-1][0]].size)
-        pixels = np.stack([to_array(each, size=self.image_size) for each in pictures])
+        pixels = np.stack([each.pixels for each in pictures])
         return Seen(places, pixels, rows, sizes)
 
     def _read(self, source: tuple[str, bool]) -> Pictures | ImageError:
         path, is_clip = source
         try:
-            return tuple(read_frames(path, frames=self.frames)) if is_clip else (load_image(path),)
+            if not is_clip:
+                image, size = load_scaled(path, side=self.image_size)
+                return (Shown(to_array(image, size=self.image_size), size),)
+            frames = read_frames(path, frames=self.frames)
+            return tuple(Shown(to_array(each, size=self.image_size), each.size) for each in frames)
         except ImageError as error:
             return error
 
