@@ -67,9 +67,16 @@ def ptb_tokens(caption: str) -> list[str]:
 
 
 def forget() -> None:
-    """Drop remembered pieces and compiled rules, as if nothing had been cut yet; for timing."""
-    for remembered in (_closed_tokens, _remembered_tokens, _letter, _rules):
+    """Drop compiled rules and remembered pieces, as if nothing had been cut yet; for timing."""
+    forget_texts()
+    for remembered in (_letter, _rules):
         remembered.cache_clear()
+
+
+def forget_texts() -> None:
+    """Drop remembered pieces alone."""
+    _closed_tokens.cache_clear()
+    _remembered_tokens.cache_clear()
 
 
 @lru_cache(maxsize=_REMEMBERED)
