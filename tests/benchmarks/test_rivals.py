@@ -1,0 +1,39 @@
+"""The rivals of the benchmarks do the same work: twins give what the fast way gives."""
+
+import pytest
+
+from benchmarks import answering, captioning, reranking
+from benchmarks.systems import PRECISIONS
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_caption_has_the_forced_number_of_words(precision: str) -> None:
+    ours = captioning.build_ours(size="quick", batch=2, precision=precision)()
+    assert ours["words"] == captioning.WORDS
+    assert ours["gflop"] > 0
+
+
+def test_the_twin_without_a_cache_writes_as_many() -> None:
+    assert captioning.build_twin(size="quick", batch=2)()["words"] == captioning.WORDS
+
+
+def test_a_list_is_ranked_to_the_same_best_score_one_by_one() -> None:
+    listed = {"size": "quick", "answers": 30}
+    fast = answering.build_ranking(**listed, keep=None)()
+    slow = answering.build_one_by_one(**listed, subset=30)()
+    assert fast["best"] == pytest.approx(slow["best"], abs=1e-5)
+
+
+def test_the_list_has_answers_that_begin_alike() -> None:
+    ids, mask = answering.answer_list("base", answers=answering.ANSWERS)
+    assert ids.shape == (3128, 5)
+    assert len(ids[:, 1].unique()) == answering.FIRST_WORDS
+    assert mask.sum(dim=1).unique().tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(("images", "texts"), [(1, 32), (3, 5)])
+def test_pairs_get_the_same_scores_by_the_twin(images: int, texts: int) -> None:
+    fast = reranking.build_ours(size="quick", precision="fp32", images=images, texts=texts)()
+    slow = reranking.build_per_pair(size="quick", images=images, texts=texts)()
+    assert fast["pairs"] == slow["pairs"] == images * texts
+    assert fast["sum"] == pytest.approx(slow["sum"], abs=1e-4)
