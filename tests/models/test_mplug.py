@@ -83,6 +83,9 @@ def test_texts_that_share_an_image_are_fused_as_if_each_had_its_own(model: MPlug
     shared = model.fuse_text(text, image, mask, seen, places=places)
     own = model.fuse_text(text, image[places], mask, seen[places])
     assert_close(shared, own, atol=1e-5, rtol=1e-5)
+    memory = model.joint_memory(text, image, mask, seen, places=places)
+    expected = model.joint_memory(text, image[places], mask, seen[places])
+    assert_close(memory, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_an_image_is_projected_once_for_all_its_texts_until_it_reads_one() -> None:

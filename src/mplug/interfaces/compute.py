@@ -30,12 +30,13 @@ Item = TypeVar("Item")
 
 
 class _Pairs(NamedTuple):
-    """Texts and the pictures they are about, encoded one by one."""
+    """Texts and the pictures they are about, each encoded once."""
 
     text: Tensor  # [pairs, words, dim]
-    image: Tensor  # [pairs, tokens, dim]
+    image: Tensor  # [pictures, tokens, dim]
     text_mask: Tensor
     image_mask: Tensor | None
+    places: Tensor | None  # each text's picture; None: the one beside it
 
 
 class Compute:
@@ -92,7 +93,7 @@ class Compute:
         Raises:
             DataError: a question is longer than the model's positions.
         """
-        memory = self.network.joint_memory(*self._pairs(pictures, questions))
+        memory = self._memory(pictures, questions)
         return self._write(*memory, prompt=[self.tokenizer.cls_id], search=search)
 
     @torch.inference_mode()
@@ -108,7 +109,7 @@ class Compute:
         Raises:
             DataError: a question or an answer is longer than the model's positions.
         """
-        memory = self.network.joint_memory(*self._pairs(pictures, questions))
+        memory = self._memory(pictures, questions)
         ids, mask = self._padded(answers)
         return rank_answers(
             self.network.decoder, *memory, answers=ids, answers_mask=mask, keep=ANSWERS_KEPT
@@ -126,7 +127,7 @@ class Compute:
         Raises:
             DataError: a phrase is longer than the model's positions.
         """
-        memory = self.network.joint_memory(*self._pairs(pictures, phrases))
+        memory = self._memory(pictures, phrases)
         places = self.tokenizer.box_ids
         found = find_boxes(
             self.network.decoder,
@@ -153,7 +154,8 @@ class Compute:
             DataError: a statement is longer than the model's positions.
         """
         pairs = self._pairs([*first, *second], statements)
-        left, right = torch.split(pairs.image, len(statements))
+        image = pairs.image if pairs.places is None else pairs.image[pairs.places]
+        left, right = torch.split(image, len(statements))
         logits = self.network.compare(pairs.text, left, right, pairs.text_mask)
         return _to_numpy(logits.softmax(dim=1)[:, 1])
 
@@ -164,7 +166,10 @@ class Compute:
         Raises:
             DataError: a hypothesis is longer than the model's positions.
         """
-        fused = self.network.fuse_text(*self._pairs(pictures, hypotheses))
+        pairs = self._pairs(pictures, hypotheses)
+        fused = self.network.fuse_text(
+            pairs.text, pairs.image, pairs.text_mask, pairs.image_mask, places=pairs.places
+        )
         return _to_numpy(self.network.entail(fused).softmax(dim=1))
 
     def fingerprint(self) -> str:
@@ -208,9 +213,19 @@ class Compute:
         unique = {picture: place for place, picture in enumerate(dict.fromkeys(pictures))}
         image, image_mask = self._encode_images(list(unique))
         text, text_mask = self._encode_texts(rows)
-        places = torch.tensor([unique[picture] for picture in pictures], device=self.device)
-        seen = None if image_mask is None else image_mask[places]
-        return _Pairs(text, image[places], text_mask, seen)
+        places = None
+        if len(unique) < len(pictures):
+            places = torch.tensor([unique[picture] for picture in pictures], device=self.device)
+        return _Pairs(text, image, text_mask, image_mask, places)
+
+    def _memory(
+        self, pictures: Sequence[Picture], rows: Sequence[list[int]]
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the decoder reads to answer each text about the picture beside it, and its mask."""
+        pairs = self._pairs(pictures, rows)
+        return self.network.joint_memory(
+            pairs.text, pairs.image, pairs.text_mask, pairs.image_mask, places=pairs.places
+        )
 
     def _write(
         self,

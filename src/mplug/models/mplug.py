@@ -117,14 +117,22 @@ class MPlug(nn.Module):
     def fuse(
         self,
         text: Text,
-        image: Image,
+        image: Float[Tensor, "images patches dim"],
         text_mask: TextMask,
-        image_mask: Bool[Tensor, "batch patches"] | None = None,
+        image_mask: Bool[Tensor, "images patches"] | None = None,
+        *,
+        places: Int[Tensor, "batch"] | None = None,
     ) -> tuple[Image, Text]:
-        """Image and text after the fusion network; [image; text] is a decoder's memory."""
+        """Image and text after the fusion network; [image; text] is a decoder's memory.
+
+        With `places`, text i meets image `places[i]`, and what is done to an image alone is done
+        once, however many texts it meets.
+        """
         for layer in self.fusion:
-            text, image = layer(text, image, text_mask, image_mask)
-        return image, text
+            text, image = layer(text, image, text_mask, image_mask, places)
+            if places is not None and not layer.keeps_image:
+                image_mask, places = rows_of(image_mask, places), None
+        return (image if places is None else image[places]), text
 
     def fuse_text(
         self,
@@ -135,11 +143,7 @@ class MPlug(nn.Module):
         *,
         places: Int[Tensor, "batch"] | None = None,
     ) -> Text:
-        """The text that `fuse` returns, without the work that only the image would need.
-
-        With `places`, text i meets image `places[i]`, and what is done to an image alone is done
-        once, however many texts it meets.
-        """
+        """The text that `fuse` returns, without the work that only the image would need."""
         layers = [cast(FusionLayer, layer) for layer in self.fusion]
         for layer in layers[:-1]:
             text, image = layer(text, image, text_mask, image_mask, places)
@@ -150,17 +154,20 @@ class MPlug(nn.Module):
     def joint_memory(
         self,
         text: Text,
-        image: Image,
+        image: Float[Tensor, "images patches dim"],
         text_mask: TextMask,
-        image_mask: Bool[Tensor, "batch patches"] | None = None,
+        image_mask: Bool[Tensor, "images patches"] | None = None,
+        *,
+        places: Int[Tensor, "batch"] | None = None,
     ) -> tuple[Float[Tensor, "batch keys dim"], Bool[Tensor, "batch keys"] | None]:
         """What a decoder reads to answer a text about an image: [image; text] fused, and its mask.
 
-        `text` are `encode_text`'s states, `image` those of `encode_image`.
+        `text` are `encode_text`'s states, `image` those of `encode_image`; for `places` see `fuse`.
         """
         lengths = (image.shape[1], text.shape[1])
-        mask = join(image_mask, text_mask, lengths=lengths, batch=len(text), device=text.device)
-        image, text = self.fuse(text, image, text_mask, image_mask)
+        seen = image_mask if places is None else rows_of(image_mask, places)
+        mask = join(seen, text_mask, lengths=lengths, batch=len(text), device=text.device)
+        image, text = self.fuse(text, image, text_mask, image_mask, places=places)
         return torch.cat([image, text], dim=1), mask
 
     def image_embedding(self, image: Image) -> Float[Tensor, "batch embed"]:

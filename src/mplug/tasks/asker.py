@@ -20,6 +20,7 @@ from mplug.data.items import ENTAILMENT, TRUTH
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
 from mplug.inference.grounding import find_boxes
+from mplug.inference.pairs import each_once
 from mplug.inference.rank import rank_answers
 from mplug.models.decoder import shifted
 from mplug.objectives.answers import token_losses
@@ -32,7 +33,7 @@ KEPT = 128  # answers of a list that are scored to their end, as released
 ANSWER_TOKENS = 10  # word pieces of the longest answer, as released
 
 Floats = npt.NDArray[np.float64]
-Frames = Float[Tensor, "asks frames patches dim"]
+Seen = Float[Tensor, "images patches dim"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ class Asker:
         )
         rows = [question_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
         said: list[str] = []
-        for text, seen in self._batches(images, asks, rows, progress):
-            memory = model.joint_memory(text.states, seen.flatten(1, 2), text.mask)
+        for text, seen, places in self._batches(images, asks, rows, progress):
+            memory = model.joint_memory(text.states, seen, text.mask, places=places)
             written = generate(
                 model.decoder,
                 *memory,
-                prompt=torch.full((len(seen), 1), tokenizer.cls_id, device=self.observer.device),
+                prompt=torch.full(
+                    (len(text.mask), 1), tokenizer.cls_id, device=self.observer.device
+                ),
                 end_id=tokenizer.sep_id,
                 search=search,
             )
@@ -87,10 +90,10 @@ class Asker:
         mask = torch.arange(ids.shape[1]) < lengths[:, None]
         rows = [question_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
         chosen: list[str] = []
-        for text, seen in self._batches(images, asks, rows, progress):
+        for text, seen, places in self._batches(images, asks, rows, progress):
             ranking = rank_answers(
                 model.decoder,
-                *model.joint_memory(text.states, seen.flatten(1, 2), text.mask),
+                *model.joint_memory(text.states, seen, text.mask, places=places),
                 answers=ids.to(self.observer.device),
                 answers_mask=mask.to(self.observer.device),
                 keep=KEPT,
@@ -130,8 +133,8 @@ class Asker:
         model, tokenizer = self.observer.model, self.observer.tokenizer
         rows = [phrase_ids(tokenizer, ask.text) for ask in asks]
         found = [np.zeros((0, 4))]
-        for text, seen in self._batches(images, asks, rows, progress):
-            memory = model.joint_memory(text.states, seen.flatten(1, 2), text.mask)
+        for text, seen, places in self._batches(images, asks, rows, progress):
+            memory = model.joint_memory(text.states, seen, text.mask, places=places)
             bins = find_boxes(
                 model.decoder,
                 *memory,
@@ -164,8 +167,10 @@ class Asker:
         model, tokenizer = self.observer.model, self.observer.tokenizer
         rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
         found = [np.zeros((0, len(TRUTH)))]
-        for text, seen in self._batches(images, asks, rows, progress):
-            logits = model.compare(text.states, seen[:, 0], seen[:, 1], text.mask)
+        for text, seen, places in self._batches(images, asks, rows, progress):
+            seen = seen if places is None else seen[places]
+            first, second = seen.chunk(2, dim=1)
+            logits = model.compare(text.states, first, second, text.mask)
             found.append(logits.double().softmax(dim=1).cpu().numpy())
         return np.concatenate(found)
 
@@ -177,8 +182,9 @@ class Asker:
         model, tokenizer = self.observer.model, self.observer.tokenizer
         rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
         found = [np.zeros((0, len(ENTAILMENT)))]
-        for text, seen in self._batches(images, asks, rows, progress):
-            logits = model.entail(model.fuse_text(text.states, seen.flatten(1, 2), text.mask))
+        for text, seen, places in self._batches(images, asks, rows, progress):
+            fused = model.fuse_text(text.states, seen, text.mask, places=places)
+            logits = model.entail(fused)
             found.append(logits.double().softmax(dim=1).cpu().numpy())
         return np.concatenate(found)
 
@@ -191,15 +197,15 @@ class Asker:
         rows = [question_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
         found = [np.zeros(0)]
         done = 0
-        for text, seen in self._batches(images, asks, rows, silent):
+        for text, seen, places in self._batches(images, asks, rows, silent):
             written = [
                 torch.tensor(answer_ids(tokenizer, answer), device=self.observer.device)
-                for answer in answers[done : done + len(seen)]
+                for answer in answers[done : done + len(text.mask)]
             ]
-            done += len(seen)
+            done += len(text.mask)
             targets = pad_sequence(written, batch_first=True, padding_value=-1)
             ids, mask, wanted = shifted(targets.clamp(min=0), targets >= 0)
-            memory = model.joint_memory(text.states, seen.flatten(1, 2), text.mask)
+            memory = model.joint_memory(text.states, seen, text.mask, places=places)
             losses = token_losses(model.decode(ids, mask, *memory), wanted)
             found.append((-losses.double().sum(dim=1)).exp().cpu().numpy())
         return np.concatenate(found)
@@ -220,12 +226,16 @@ class Asker:
 
     def _batches(
         self, images: Images, asks: Sequence[Ask], rows: Sequence[list[int]], progress: Progress
-    ) -> Iterator[tuple[Texts, Frames]]:
-        """Encoded texts and, beside each, the states of its pictures."""
+    ) -> Iterator[tuple[Texts, Seen, Tensor | None]]:
+        """Encoded texts, the states of their pictures, one behind the other, and which are whose.
+
+        What several texts are about is there once; None says that nothing is.
+        """
         places = torch.tensor([ask.pictures for ask in asks], device=images.device)
         longest = self.observer.model.config.text.max_positions
         for start in range(0, len(asks), BATCH):
             part = slice(start, start + BATCH)
             text = self.observer.encoded([row[:longest] for row in rows[part]])
-            yield text, images[places[part]]
+            unique, own = each_once(places[part])
+            yield text, images[unique].flatten(1, 2), own
             progress(min(part.stop, len(asks)), len(asks))
