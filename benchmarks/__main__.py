@@ -10,10 +10,11 @@ import importlib
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from benchmarks import page
-from benchmarks.harness import ROOT, RivalError
+from benchmarks.harness import ROOT
 from benchmarks.results import OUT, measure
 
 TOPICS = (
@@ -50,9 +51,11 @@ def main() -> None:
         try:
             topic = importlib.import_module(f"benchmarks.{name}").topic
             path = measure(topic, folder=folder, quick=asked.quick, strict=asked.strict)
-        except (RivalError, ImportError, AttributeError, OSError) as error:
+        except (Exception, SystemExit) as error:  # one topic's failure must not cost the others
             failed.append(name)
-            print(f"{name} failed: {error}", file=sys.stderr)
+            if not isinstance(error, SystemExit):  # whose words are all that is to be said
+                traceback.print_exc()
+            print(f"{name} failed: {error}", file=sys.stderr, flush=True)
             continue
         print("\n".join(page.topic_lines(json.loads(path.read_text("utf-8")))), flush=True)
     target = asked.page or (None if asked.quick else PAGE)
