@@ -1,8 +1,8 @@
 """The fields of a CLIP run: a model, pairs of pictures and texts, one contrastive loss."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from mplug.config.schema import DataConfig, Frozen, OptimConfig, TrainConfig
 from mplug.config.schema_clip import ClipConfig
@@ -30,6 +30,12 @@ class ClipOptim(OptimConfig):
         return self.eps
 
 
+class ClipInit(Frozen):
+    """An image encoder that others trained, for a new model to start from."""
+
+    vision: str | None = None  # a folder, file or hub name of a CLIP or a vision transformer
+
+
 class ClipRun(Frozen):
     """Everything that decides the numbers of a CLIP run."""
 
@@ -40,3 +46,10 @@ class ClipRun(Frozen):
     optim: ClipOptim
     train: TrainConfig = TrainConfig()
     start_from: str | None = None
+    init: ClipInit = ClipInit()
+
+    @model_validator(mode="after")
+    def _starts_once(self) -> Self:
+        if self.start_from is not None and self.init != ClipInit():
+            raise ValueError("start_from brings the image encoder: with it, init.vision is null")
+        return self

@@ -1,5 +1,6 @@
 """From a CLIP run's configuration to its pairs, words and model."""
 
+import os
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from mplug.models.clip import Clip
 from mplug.tasks.feeding import pair_examples
 from mplug.tasks.setup import SPECIALS, read_sides, texts_of
 from mplug.weights.clip_folder import LoadedClip, load_clip
+from mplug.weights.starting import read_vision_tower, start_vision
 
 
 class PairRecords(NamedTuple):
@@ -73,12 +75,22 @@ def make_examples(
 def make_model(
     config: ClipRun, *, tokenizer: Tokenizer | BytePairTokenizer, start: LoadedClip | None
 ) -> Clip:
-    """A new model from the run's seed, or the one it starts from."""
+    """The model that the run starts from; or a new one by its seed, with an image encoder it names.
+
+    Raises:
+        CheckpointError: the image encoder cannot be read. ConfigError: its sizes are others.
+    """
     torch.manual_seed(config.train.seed)
     if start is not None:
         return start.model
     text = config.model.text.model_copy(update={"vocab_size": tokenizer.vocab_size})
-    return Clip(config.model.model_copy(update={"text": text}))
+    model = Clip(config.model.model_copy(update={"text": text}))
+    if config.init.vision is not None:
+        source = config.init.vision
+        for line in start_vision(model, read_vision_tower(source), source=source):
+            if os.environ.get("RANK", "0") == "0":
+                print(line, flush=True)
+    return model
 
 
 def load_start(config: ClipRun) -> LoadedClip | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from mplug.config.schema import InitConfig, TextConfig, VisionConfig
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import CheckpointError, ConfigError
+from mplug.models.clip import Clip
 from mplug.models.mplug import MPlug
 from mplug.nn.embeddings import resize_positions
 from mplug.weights import shipped
@@ -158,13 +159,18 @@ def start_text(model: MPlug, tower: TextTower, *, source: str) -> list[str]:
     return [f"init.text={source}: {', '.join(shares)}; new: {', '.join(new)}"]
 
 
-def start_vision(model: MPlug, tower: VisionTower, *, source: str) -> list[str]:
+def start_vision(model: MPlug | Clip, tower: VisionTower, *, source: str) -> list[str]:
     """Fill the image encoder of `model`, with positions resized to its pictures.
 
     Raises:
         ConfigError: its sizes are not the model's.
     """
     config = model.config.vision
+    if not isinstance(config, VisionConfig):
+        raise ConfigError(
+            f"init.vision={source}: a vision transformer, and the run's image encoder is none: "
+            "leave init.vision out, or train a recipe with a vision transformer"
+        )
     _require_equal(config, tower.config, VISION_SIZES, group="vision", source=source)
     tensors = dict(tower.tensors)
     told = f"init.vision={source}: {len(tensors)} tensors"
