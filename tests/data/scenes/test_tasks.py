@@ -67,6 +67,27 @@ def test_one_picture_serves_every_task_and_a_second_one_comes_with_statements_al
     assert min(asked["compare"], asked["entail"]) > 25
 
 
+def test_what_search_learns_from_wears_its_own_colours_where_a_second_picture_can_be_painted() -> (
+    None
+):
+    def painted(*tasks: str) -> list[int]:
+        counts = [0, 0]
+        for position in range(60):
+            for place, one in enumerate(scenes(*tasks).shown(position, seed=3).pictures):
+                counts[place] += any(each.painted for each in one.scene.objects)
+        return counts
+
+    first, second = painted()
+    assert first == 0
+    assert second > 10
+    first, second = painted("answer", "compare")
+    assert min(first, second) > 10
+    first, second = painted("answer", "retrieval")
+    assert first > 10
+    assert second == 0
+    assert painted("retrieval", "compare", "caption") == [0, 0]
+
+
 def test_labels_and_boxes_are_in_the_forms_that_tasks_read() -> None:
     labels: dict[str, set[int]] = {"compare": set(), "entail": set()}
     for position in range(80):

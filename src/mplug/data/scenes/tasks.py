@@ -27,6 +27,8 @@ Form = Literal["plain", "pair", "hypothesis"]  # what an example is made for, be
 
 TASKS: tuple[SceneTask, ...] = get_args(SceneTask)
 PAINTED = 0.25  # of the drawings, where questions are asked: colours that no name tells
+# Of those in second pictures, where the first ones, which search learns from, are as they came.
+PAINTED_SECOND = 0.5
 # One of each: as many questions about other pictures teach more than two about the same one.
 QUESTIONS = 1
 PHRASES = 1
@@ -100,12 +102,13 @@ class SceneTasks:
         asking = self.scenes.random(position, seed, ITEMS)
         form = self._forms[int(asking.integers(len(self._forms)))]
         screened = form == "hypothesis" and bool(asking.random() < 0.5)
-        renderer = replace(self._renderer, screened=screened)
         drawing = self.scenes.random(position, seed)
+        renderer = replace(self.scenes.renderer, screened=screened, painted=self._painted[0])
         first = self._show(self.scenes.draw_names(drawing), renderer, drawing, asking, form)
         if form != "pair":
             return ShownTogether((first,))
         names = self._second_names(first.scene, asking)
+        renderer = replace(renderer, painted=self._painted[1])
         second = self._show(names, renderer, drawing, asking, form)
         said = statements(
             first.scene,
@@ -155,8 +158,16 @@ class SceneTasks:
         return tuple(forms) if len(forms) == 2 or not others else (*forms, "plain")
 
     @cached_property
-    def _renderer(self) -> Renderer:
-        return replace(self.scenes.renderer, painted=PAINTED if "answer" in self.tasks else 0.0)
+    def _painted(self) -> tuple[float, float]:
+        """The share of drawings to paint, in first pictures and in second ones.
+
+        Nobody searches for painted things: learned from them, search forgets those it is asked for.
+        """
+        if "answer" not in self.tasks:
+            return 0.0, 0.0
+        if "retrieval" in self.tasks and "compare" in self.tasks:
+            return 0.0, PAINTED_SECOND
+        return PAINTED, PAINTED
 
     @property
     def _train(self) -> bool:
