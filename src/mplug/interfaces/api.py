@@ -10,29 +10,29 @@ and what else is in the list changes nothing.
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 
 from mplug.interfaces.asking import Asking, Box
-from mplug.interfaces.clip_api import ClipModel
 from mplug.interfaces.compute import Compute, joined
 from mplug.interfaces.embedding import Embedding, Hit, Ranked
 from mplug.interfaces.loading import load_source
 from mplug.interfaces.pictures import ImageSource, Picture, as_list
-from mplug.interfaces.uniter_api import UniterModel
 from mplug.interfaces.writing import require_room, writing
-from mplug.interfaces.zoo_api import ZooModel
 from mplug.models.precision import lower, require_precision
 from mplug.training.distributed import choose_device
 from mplug.weights import hub, store
 from mplug.weights.card import ModelCard
-from mplug.weights.clip_folder import LoadedClip
 from mplug.weights.layout import FILES
-from mplug.weights.uniter_folder import LoadedUniter
-from mplug.weights.zoo_folder import LoadedZoo
+
+if TYPE_CHECKING:
+    from mplug.interfaces.clip_api import ClipModel as ClipModel
+    from mplug.interfaces.uniter_api import UniterModel as UniterModel
+    from mplug.interfaces.zoo_api import ZooModel as ZooModel
 
 __all__ = [
     "Box",
@@ -46,6 +46,16 @@ __all__ = [
     "ZooModel",
     "load",
 ]
+# The other systems' models, imported when one is loaded: that takes as long as all of mPLUG's own.
+OTHERS = {"ClipModel": "clip_api", "UniterModel": "uniter_api", "ZooModel": "zoo_api"}
+USED_BY = {"LoadedClip": "ClipModel", "LoadedUniter": "UniterModel", "LoadedZoo": "ZooModel"}
+
+
+def __getattr__(name: str) -> Any:
+    """Bring another system's model on first use."""
+    if name in OTHERS:
+        return getattr(import_module(f"mplug.interfaces.{OTHERS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(
@@ -73,13 +83,9 @@ def load(
     chosen = require_precision(precision, device=place)
     loaded = load_source(source, image_size=image_size, revision=revision)
     lower(loaded.model.to(place), precision=chosen)
-    if isinstance(loaded, LoadedClip):
-        return ClipModel(loaded, device=place)
-    if isinstance(loaded, LoadedUniter):
-        return UniterModel(loaded, device=place)
-    if isinstance(loaded, LoadedZoo):
-        return ZooModel(loaded, device=place)
-    return Model(loaded, device=place)
+    if isinstance(loaded, store.Loaded):
+        return Model(loaded, device=place)
+    return __getattr__(USED_BY[type(loaded).__name__])(loaded, device=place)
 
 
 class Model(Embedding):

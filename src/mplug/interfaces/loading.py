@@ -1,8 +1,8 @@
 """From a name to the weights it stands for: a run, a saved folder or a hub repository."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mplug.config.load import load_run
 from mplug.config.schema import MPlugConfig, RunConfig
 from mplug.config.schema_clip import ClipConfig
 from mplug.config.schema_clip_run import ClipRun
@@ -13,18 +13,20 @@ from mplug.interfaces.locate import CHECKPOINTS, require_model
 from mplug.training.checkpoints import Checkpoints
 from mplug.training.state import MODEL_FILE, TASK
 from mplug.weights import store
-from mplug.weights.clip_folder import LoadedClip, build_clip, load_clip
 from mplug.weights.folder import find_folder, read_header, read_json, read_weights, validated
 from mplug.weights.layout import CONFIG
-from mplug.weights.uniter_folder import LoadedUniter, load_uniter
-from mplug.weights.zoo_folder import LoadedZoo, load_zoo
+
+if TYPE_CHECKING:
+    from mplug.weights.clip_folder import LoadedClip
+    from mplug.weights.uniter_folder import LoadedUniter
+    from mplug.weights.zoo_folder import LoadedZoo
 
 TASK_PREFIX = "model."  # of the model's tensors among a task's
 
 
 def load_source(
     source: str | Path, *, image_size: int | None = None, revision: str | None = None
-) -> store.Loaded | LoadedClip | LoadedUniter | LoadedZoo:
+) -> "store.Loaded | LoadedClip | LoadedUniter | LoadedZoo":
     """A run's exported model or newest whole checkpoint, a saved folder, or OWNER/NAME.
 
     Raises:
@@ -36,21 +38,29 @@ def load_source(
     saved = find_folder(source if found is None else found.folder, revision=revision)
     system = read_header(saved).get("system", "mplug")
     if system == "clip":
+        from mplug.weights.clip_folder import load_clip
+
         return load_clip(saved, image_size=image_size)
     if system == "uniter":
+        from mplug.weights.uniter_folder import load_uniter
+
         return load_uniter(saved)
     if system == "zoo":
+        from mplug.weights.zoo_folder import load_zoo
+
         return load_zoo(saved)
     if system != "mplug":
         raise CheckpointError(f"{source}: a model of the system {system!r}, of a newer mplug")
     return store.load_pretrained(saved, image_size=image_size)
 
 
-def _load_checkpoint(run: Path, *, image_size: int | None) -> store.Loaded | LoadedClip:
+def _load_checkpoint(run: Path, *, image_size: int | None) -> "store.Loaded | LoadedClip":
     """The model inside the newest whole checkpoint of a run that has not exported one yet."""
     checkpoint = Checkpoints(run / CHECKPOINTS, keep=1).latest().checkpoint
     if checkpoint is None:
         raise CheckpointError(f"{run}: holds no checkpoint yet")
+    from mplug.config.load import load_run  # which knows all recipes
+
     config = load_run(run / CONFIG)
     where = str(checkpoint.folder / TASK)
     tensors = {
@@ -60,6 +70,8 @@ def _load_checkpoint(run: Path, *, image_size: int | None) -> store.Loaded | Loa
     }
     sizes = read_json(checkpoint.folder / MODEL_FILE)
     if isinstance(config, ClipRun):
+        from mplug.weights.clip_folder import LoadedClip, build_clip
+
         clip = build_clip(
             validated(ClipConfig, sizes, where=where), tensors, where=where, image_size=image_size
         )
