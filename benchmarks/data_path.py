@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -101,7 +102,8 @@ def build_feeding(*, size: str, batch: int, steps: int, workers: int) -> Work:
             else:
                 begun = now
             model.zero_grad()
-            model.encode_image(given.pixels).square().mean().backward()
+            loss = model.encode_image(given.pixels).square().mean()
+            loss.backward()  # type: ignore[no-untyped-call]
             place += 1
         return {"wait_percent": 100 * waited / (time.perf_counter() - begun)}
 
@@ -131,10 +133,14 @@ def topic(*, quick: bool) -> Topic:
             f"{name}: a value differs from plain Pillow's by {mean:.2f} of 255 levels in the mean, "
             f"by {most:.0f} at most."
         )
-    arguments = {"size": "quick" if quick else "base", "batch": 4, "steps": 4 if quick else 8}
+    step: dict[str, Any] = {
+        "size": "quick" if quick else "base",
+        "batch": 4,
+        "steps": 4 if quick else 8,
+    }
     fed = compare(
         [
-            Rival(f"{workers} workers", HERE, "build_feeding", arguments | {"workers": workers})
+            Rival(f"{workers} workers", HERE, "build_feeding", step | {"workers": workers})
             for workers in (2, 0)
         ],
         rounds=2 if quick else 3,

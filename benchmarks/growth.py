@@ -77,7 +77,8 @@ def _step(model: MPlug, size: str, settings: dict[str, int]) -> None:
     batch, side = settings["batch"], settings["side"]
     ids, mask = systems.texts(size, lengths=[settings["words"]] * batch)
     memory = model.encode_image(torch.randn(batch, 3, side, side))
-    model.decode(ids, mask, memory).logsumexp(dim=-1).mean().backward()
+    loss = model.decode(ids, mask, memory).logsumexp(dim=-1).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def build_search(*, sizes: list[int]) -> Work:

@@ -178,9 +178,8 @@ def _decode(file: Any, *, name: str, max_pixels: int, side: int | None = None) -
             _check_pixels(image.size, max_pixels)
             width, height = image.size
             size = (height, width) if _orientation(image) in SIDEWAYS else (width, height)
-            if side is not None:
-                image = _smaller(image, side=side)
-            return Scaled(_to_rgb(image), size)
+            read = image if side is None else _smaller(image, side=side)
+            return Scaled(_to_rgb(read), size)
 
 
 def _smaller(image: Image.Image, *, side: int) -> Image.Image:
