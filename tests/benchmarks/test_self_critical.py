@@ -8,7 +8,7 @@ from benchmarks.self_critical import batches, build_reward, learner, loss_throug
 
 def test_a_step_learns_what_the_gradient_through_the_search_teaches() -> None:
     task, batch = learner("quick"), next(batches("quick", batch=2))
-    task.rewards = lambda said, _: [[sum(ids) % 7 / 3 for ids in one] for one in said]  # type: ignore[method-assign]
+    task.rewards = lambda said, _: [[sum(i) % 7 / 3 for i in one] for one in said]  # type: ignore[method-assign, assignment]
     task.before_step(0)
     losses, gradients = [], []
     for loss in (task(batch, 0).loss, loss_through_search(task, batch)):
