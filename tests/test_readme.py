@@ -82,12 +82,12 @@ def named(typed: list[Typed]) -> pytest.MarkDecorator:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds what the pages speak of: a trained model, pictures, records."""
     folder = tmp_path_factory.mktemp("readme")
-    for run in ("runs/tiny-caption", "runs/demo"):
-        save_tiny(folder / run / "model", skills=SKILLS)
     uniter = tiny_uniter("mplug-tiny", *ALL)
     save_uniter(folder / "runs" / "uniter-scenes-tasks" / "model", uniter, card=CARD)
     for name in ("vilt", "simvlm"):
         save_tiny_zoo(folder / "runs" / f"{name}-scenes" / "model", name)
+    for run in ("runs/tiny-caption", "runs/demo"):  # last: commands take the newest run's model
+        save_tiny(folder / run / "model", skills=SKILLS)
     save_brought(folder / "package" / shipped.NAME)
     for name in ("photos", "holiday pictures"):
         (folder / name).mkdir()
