@@ -2,9 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -39,12 +39,15 @@ def word(number: int) -> str:
     return str(number % KINDS).translate(LETTERS)
 
 
-class Numbered:
+class Numbered(Tokenizer):
     """Words that are their numbers: as good as any to count n-grams with."""
 
-    cls_id, sep_id, pad_id = systems.CLS, systems.END, 0
+    cls_id, sep_id, pad_id = systems.CLS, systems.END, 0  # type: ignore[assignment]
 
-    def decode(self, ids: list[int]) -> str:
+    def __init__(self) -> None:
+        """It needs no vocabulary."""
+
+    def decode(self, ids: Iterable[int]) -> str:
         """The words between the ends."""
         ends = (self.cls_id, self.sep_id, self.pad_id)
         return " ".join(word(number) for number in ids if number not in ends)
@@ -70,7 +73,7 @@ def learner(size: str) -> SelfCritical:
         MPlug(config),
         settings=SelfCriticalConfig(samples=SAMPLES, draw="beam", baseline="mean"),
         generation=GenerationConfig(beams=SAMPLES, min_tokens=WORDS, max_tokens=WORDS),
-        tokenizer=cast(Tokenizer, Numbered()),
+        tokenizer=Numbered(),
         frequency=DocumentFrequency.of([[ptb_tokens(t) for t in texts] for texts in known]),
         optim=OptimConfig(steps=1, batch_size=BATCH),
         seed=0,
