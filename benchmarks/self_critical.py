@@ -42,7 +42,7 @@ def word(number: int) -> str:
 class Numbered(Tokenizer):
     """Words that are their numbers: as good as any to count n-grams with."""
 
-    cls_id, sep_id, pad_id = systems.CLS, systems.END, 0  # type: ignore[assignment]
+    cls_id, sep_id, pad_id = systems.CLS, systems.END, 0
 
     def __init__(self) -> None:
         """It needs no vocabulary."""
