@@ -176,6 +176,8 @@ class Engine(Generic[BatchType]):
 
     def _join_processes(self) -> nn.Module:
         device = self.processes.device
+        # Of convolutions of one pixel, in which both orders of strides lie alike in memory.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
         with warnings.catch_warnings():  # torch 2.13 renames an option that 2.10 knows by this name
             warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
             return DistributedDataParallel(
