@@ -22,12 +22,12 @@ from mplug.interfaces.compute import Compute, joined
 from mplug.interfaces.embedding import Embedding, Hit, Ranked
 from mplug.interfaces.loading import load_source
 from mplug.interfaces.pictures import ImageSource, Picture, as_list
+from mplug.interfaces.publishing import Published
 from mplug.interfaces.writing import require_room, writing
 from mplug.models.precision import lower, require_precision
 from mplug.training.distributed import choose_device
-from mplug.weights import hub, store
+from mplug.weights import store
 from mplug.weights.card import ModelCard
-from mplug.weights.layout import FILES
 
 if TYPE_CHECKING:
     from mplug.interfaces.clip_api import ClipModel as ClipModel
@@ -88,7 +88,7 @@ def load(
     return __getattr__(USED_BY[type(loaded).__name__])(loaded, device=place)
 
 
-class Model(Embedding):
+class Model(Published, Embedding):
     """A loaded model with its words and its way of decoding."""
 
     def __init__(self, loaded: store.Loaded, *, device: torch.device | None = None) -> None:
@@ -133,21 +133,6 @@ class Model(Embedding):
             tokenizer=self.tokenizer,
             generation=self.generation,
             card=self.card if card is None else card,
-        )
-
-    def push_to_hub(
-        self, repo_id: str, *, private: bool = False, card: ModelCard | str | None = None
-    ) -> str:
-        """Publish the model as `repo_id` (OWNER/NAME) on the Hugging Face hub; returns its URL.
-
-        Raises:
-            CheckpointError: the hub refuses it or cannot be reached.
-        """
-        return hub.push(
-            lambda folder: self.save_pretrained(folder, card=card),
-            repo_id,
-            files=FILES,
-            private=private,
         )
 
     @overload

@@ -21,12 +21,11 @@ from mplug.interfaces.compute import BATCH, chunks, joined
 from mplug.interfaces.embedding import Embedding, Ranked
 from mplug.interfaces.lacking import Lacking, LacksVerb
 from mplug.interfaces.pictures import ImageSource, Picture
+from mplug.interfaces.publishing import Published
 from mplug.models.clip import Clip
-from mplug.weights import hub
 from mplug.weights.card import ModelCard
 from mplug.weights.clip_folder import ClipTokenizer, LoadedClip, save_clip
 from mplug.weights.folder import in_float32
-from mplug.weights.layout import FILES
 
 __all__ = ["ClipModel", "LacksVerb"]
 
@@ -42,7 +41,7 @@ LACKS = {
 """What a model of mPLUG does and this one does not, and the ability that it takes."""
 
 
-class ClipModel(Lacking, Embedding):
+class ClipModel(Published, Lacking, Embedding):
     """A loaded CLIP model with its words."""
 
     LACKS = LACKS
@@ -89,21 +88,6 @@ class ClipModel(Lacking, Embedding):
             model=self.network,
             tokenizer=self.tokenizer,
             card=self.card if card is None else card,
-        )
-
-    def push_to_hub(
-        self, repo_id: str, *, private: bool = False, card: ModelCard | str | None = None
-    ) -> str:
-        """Publish the model as `repo_id` (OWNER/NAME) on the Hugging Face hub; returns its URL.
-
-        Raises:
-            CheckpointError: the hub refuses it or cannot be reached.
-        """
-        return hub.push(
-            lambda folder: self.save_pretrained(folder, card=card),
-            repo_id,
-            files=FILES,
-            private=private,
         )
 
 

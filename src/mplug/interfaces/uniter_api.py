@@ -25,6 +25,7 @@ from mplug.interfaces.embedding import Ranked
 from mplug.interfaces.filling import by_text, holed_ids, likeliest
 from mplug.interfaces.lacking import Lacking
 from mplug.interfaces.pictures import as_texts, paired
+from mplug.interfaces.publishing import Published
 from mplug.interfaces.region_reading import (
     CELLS,
     Named,
@@ -36,9 +37,7 @@ from mplug.interfaces.region_reading import (
 )
 from mplug.tasks.uniter_asker import Known, UniterAsker
 from mplug.tasks.uniter_objectives import seen
-from mplug.weights import hub
 from mplug.weights.card import ModelCard
-from mplug.weights.layout import FILES
 from mplug.weights.uniter_folder import LoadedUniter, UniterPretrained, save_uniter
 
 VECTORS = "make vectors of pictures or texts alone"
@@ -57,7 +56,7 @@ Row = TypeVar("Row")
 Texts = str | Sequence[str]
 
 
-class UniterModel(Lacking):
+class UniterModel(Published, Lacking):
     """A loaded UNITER model with its words, its answers, and a way to look at pictures."""
 
     LACKS = LACKS
@@ -286,21 +285,6 @@ class UniterModel(Lacking):
             CheckpointError: the folder cannot be written.
         """
         return save_uniter(folder, self._loaded, card=self.card if card is None else card)
-
-    def push_to_hub(
-        self, repo_id: str, *, private: bool = False, card: ModelCard | str | None = None
-    ) -> str:
-        """Publish the model as `repo_id` (OWNER/NAME) on the Hugging Face hub; returns its URL.
-
-        Raises:
-            CheckpointError: the hub refuses it or cannot be reached.
-        """
-        return hub.push(
-            lambda folder: self.save_pretrained(folder, card=card),
-            repo_id,
-            files=FILES,
-            private=private,
-        )
 
     def _pair_scores(self) -> Callable[..., np.ndarray]:
         if "retrieve" in self.config.skills:

@@ -23,6 +23,7 @@ from mplug.interfaces.embedding import Ranked
 from mplug.interfaces.filling import by_text, holed_ids, likeliest
 from mplug.interfaces.lacking import Lacking
 from mplug.interfaces.pictures import as_texts, paired
+from mplug.interfaces.publishing import Published
 from mplug.interfaces.region_reading import CELLS, Named, RegionImage, RegionImages, as_sources
 from mplug.interfaces.writing import writing
 from mplug.interfaces.zoo_reading import Seen, TextReader, ZooReader
@@ -30,9 +31,7 @@ from mplug.interfaces.zoo_writing import writer_of
 from mplug.models.zoo.decoding import view_rows
 from mplug.models.zoo.pair import PairModel
 from mplug.models.zoo.view import Text, View
-from mplug.weights import hub
 from mplug.weights.card import ModelCard
-from mplug.weights.layout import FILES
 from mplug.weights.zoo_folder import LoadedZoo, save_zoo
 
 YES = 1
@@ -56,7 +55,7 @@ LACKS = {
 Texts = str | Sequence[str]
 
 
-class ZooModel(Lacking):
+class ZooModel(Published, Lacking):
     """A loaded model of parts with its words, which says what it has learned."""
 
     LACKS = LACKS
@@ -270,21 +269,6 @@ class ZooModel(Lacking):
         written = self.card if card is None else card
         model, words = self.network, self.tokenizer
         return save_zoo(folder, model, tokenizer=words, card=written, knows=self.knows)
-
-    def push_to_hub(
-        self, repo_id: str, *, private: bool = False, card: ModelCard | str | None = None
-    ) -> str:
-        """Publish the model as `repo_id` (OWNER/NAME) on the Hugging Face hub; returns its URL.
-
-        Raises:
-            CheckpointError: the hub refuses it or cannot be reached.
-        """
-        return hub.push(
-            lambda folder: self.save_pretrained(folder, card=card),
-            repo_id,
-            files=FILES,
-            private=private,
-        )
 
     @property
     def _pair(self) -> PairModel:

@@ -113,13 +113,18 @@ def _read_package(deb: Path | None) -> dict[str, bytes]:
         members = read_members(deb, wanted)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            members = read_members(_fetch(Path(folder)), wanted)
+            members = read_members(fetch_package(Path(folder)), wanted)
     if COPYRIGHT not in members:
         raise DataError(f"{deb}: holds no {COPYRIGHT}; is it {PACKAGE}?")
     return members
 
 
-def _fetch(folder: Path) -> Path:
+def fetch_package(folder: Path) -> Path:
+    """The stamps' .deb, fetched with apt-get into `folder`.
+
+    Raises:
+        DataError: there is no apt-get here, or it could not fetch the package.
+    """
     by_hand = f"download the .deb from https://packages.debian.org/{PACKAGE} and name the file"
     if shutil.which("apt-get") is None:
         raise DataError(f"apt-get is needed to fetch {PACKAGE} and is not installed: {by_hand}")
