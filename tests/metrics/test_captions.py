@@ -17,7 +17,7 @@ from mplug.metrics.captions import (
     ngram_counts,
     simple_tokens,
 )
-from mplug.metrics.cider import cider_d
+from mplug.metrics.cider import FixedCiderD, cider_d
 
 # Written by pycocoevalcap 1.2 (PTB tokens, CIDEr-D of each image over these 300 images).
 OFFICIAL = [
@@ -98,6 +98,39 @@ def test_arrays_score_what_dictionaries_score(
     candidates, references = [image[0] for image in images], [image[1] for image in images]
     slow = CiderD(DocumentFrequency.of(references)).scores(candidates, references)
     np.testing.assert_allclose(cider_d(candidates, references), slow, rtol=0, atol=1e-12)
+
+
+known = some.dictionaries(
+    some.lists(some.sampled_from("abc"), min_size=1, max_size=4).map(tuple),
+    some.integers(1, 7),
+)
+asked = some.lists(some.sampled_from("abxy"), max_size=9)  # some words that nobody knows
+
+
+@given(known, some.lists(some.tuples(asked, some.lists(asked, min_size=1, max_size=3)), min_size=1))
+def test_given_frequencies_weigh_alike_in_arrays_and_in_dictionaries(
+    counts: dict[tuple[str, ...], int], images: list[tuple[list[str], list[list[str]]]]
+) -> None:
+    frequency = DocumentFrequency(counts, 7)
+    pairs = [image[0] for image in images], [image[1] for image in images]
+    slow = CiderD(frequency).scores(*pairs)
+    np.testing.assert_allclose(FixedCiderD(frequency).scores(*pairs), slow, rtol=0, atol=1e-12)
+
+
+def test_samples_of_an_image_meet_its_references() -> None:
+    frequency = DocumentFrequency.of(REFERENCES)
+    samples = [CANDIDATES[:3], [], CANDIDATES[3:5]]
+    scorer = CiderD(frequency)
+    found = FixedCiderD(frequency).of_samples(samples, REFERENCES[:3])
+    for scores, said, texts in zip(found, samples, REFERENCES, strict=False):
+        assert scores == pytest.approx([scorer.score(tokens, texts) for tokens in said])
+
+
+def test_fixed_frequencies_refuse_what_they_cannot_score() -> None:
+    with pytest.raises(ValueError, match="frequencies from at least one image"):
+        FixedCiderD(DocumentFrequency({}, 0))
+    with pytest.raises(ValueError, match="at least one reference for every image"):
+        FixedCiderD(DocumentFrequency({}, 1)).scores([["a"]], [[]])
 
 
 def test_a_reference_is_counted_once_however_many_candidates_it_meets(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from mplug.metrics.ptb import CUT_IN_TWO, DROPPED, longest_match, ptb_tokens
+from mplug.metrics.ptb_rules import RULES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "captions" / "tokens.jsonl"
 
@@ -70,6 +71,10 @@ def test_the_golden_captions_have_the_golden_tokens() -> None:
     wrong = [row for row in rows if " ".join(ptb_tokens(row["caption"])) != row["tokens"]]
     assert len(rows) == 3104
     assert wrong == []
+
+
+def test_a_caption_without_signs_is_tried_by_few_rules() -> None:
+    assert sum(not rule.needs for rule in RULES) <= 7
 
 
 def slow_tokens(caption: str) -> list[str]:
@@ -139,6 +144,15 @@ captions = some.lists(
 @given(captions)
 def test_the_short_ways_change_nothing(caption: str) -> None:
     assert ptb_tokens(caption) == slow_tokens(caption)
+
+
+@settings(deadline=None, max_examples=300)
+@given(some.text("ab1Zy.,:;'’&-_/+#$@<>()!?=*`⁄\\ \xa0é٫", min_size=1, max_size=9))
+def test_no_rule_finds_more_without_the_signs_that_it_needs(text: str) -> None:
+    """Signs alone are dense with what rules need; other texts hardly ever meet them."""
+    signs = frozenset(text)
+    for place in range(len(text)):
+        assert longest_match(text, place, signs) == longest_match(text, place)
 
 
 @settings(deadline=None)

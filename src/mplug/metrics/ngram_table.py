@@ -5,7 +5,7 @@ counts are runs in a sorted array. Counting so takes a small part of the time th
 each caption takes, and the counts are the same integers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, starmap
 from typing import NamedTuple
@@ -30,14 +30,20 @@ class Counts(NamedTuple):
 class Joined(NamedTuple):
     """The n-grams of one n in all candidates and references.
 
-    Where a reference's n-gram is in its candidate too (`shared`), `place` is that entry there.
+    Where a reference's n-gram is in its candidate too (`shared`), `place` is that entry there. An
+    n-gram's name is the number of its first words times that of all words, plus its last word.
     """
 
     candidates: Counts
     references: Counts
     place: Ints  # [entries of the references]
     shared: Flags  # [entries of the references]
-    grams: int  # how many different ones there are
+    names: Ints  # of the different ones, by their numbers
+
+    @property
+    def grams(self) -> int:
+        """How many different ones there are."""
+        return len(self.names)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class NGramTable:
     lengths: Ints  # of the candidates, in tokens [images]
     reference_lengths: Ints  # [references]
     owner: Ints  # the image of each reference [references]
+    words: tuple[str, ...]  # all different ones, by their numbers
     joined: tuple[Joined, ...]  # for n of 1 to `MAX_N`
 
     @property
@@ -72,21 +79,23 @@ class NGramTable:
         owner = np.repeat(np.arange(images), [len(texts) for texts in references])
         texts = [*candidates, *chain.from_iterable(references)]
         lengths = np.array([len(tokens) for tokens in texts], dtype=np.int64)
+        tokens = list(chain.from_iterable(texts))
+        numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
         joined = starmap(
-            lambda counts, grams: _join(counts, grams, owner=owner, images=images),
-            _counted(texts, lengths),
+            lambda counts, names: _join(counts, names, owner=owner, images=images),
+            _counted(tokens, numbers, lengths),
         )
-        return cls(lengths[:images], lengths[images:], owner, tuple(joined))
+        return cls(lengths[:images], lengths[images:], owner, tuple(numbers), tuple(joined))
 
 
-def _counted(texts: Sequence[Tokens], lengths: Ints) -> list[tuple[Counts, int]]:
-    """For each n the counts, and how many different n-grams there are."""
-    tokens = list(chain.from_iterable(texts))
-    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+def _counted(
+    tokens: Sequence[str], numbers: Mapping[str, int], lengths: Ints
+) -> list[tuple[Counts, Ints]]:
+    """For each n the counts, and the names of the different n-grams."""
     words = np.fromiter(map(numbers.__getitem__, tokens), dtype=np.int64, count=len(tokens))
-    text = np.repeat(np.arange(len(texts)), lengths)
+    text = np.repeat(np.arange(len(lengths)), lengths)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))  # to the text's end
-    start, gram, grams = np.arange(len(tokens)), words, len(numbers)
+    start, gram, different = np.arange(len(tokens)), words, np.arange(len(numbers))
     found = []
     for n in range(1, MAX_N + 1):
         if n > 1:
@@ -94,14 +103,14 @@ def _counted(texts: Sequence[Tokens], lengths: Ints) -> list[tuple[Counts, int]]
             start = start[long_enough]
             named = gram[long_enough] * len(numbers) + words[start + n - 1]
             different, gram = np.unique(named, return_inverse=True)
-            grams = len(different)
-        pairs, count = np.unique(text[start] * grams + gram, return_counts=True)
-        of_text, of_gram = np.divmod(pairs, max(1, grams))
-        found.append((Counts(of_text, of_gram, count), grams))
+        pairs, count = np.unique(text[start] * len(different) + gram, return_counts=True)
+        of_text, of_gram = np.divmod(pairs, max(1, len(different)))
+        found.append((Counts(of_text, of_gram, count), different))
     return found
 
 
-def _join(counts: Counts, grams: int, *, owner: Ints, images: int) -> Joined:
+def _join(counts: Counts, names: Ints, *, owner: Ints, images: int) -> Joined:
+    grams = len(names)
     first = int(np.searchsorted(counts.text, images))  # entry of a reference
     candidates = Counts(*(column[:first] for column in counts))
     text, gram, count = (column[first:] for column in counts)
@@ -110,4 +119,4 @@ def _join(counts: Counts, grams: int, *, owner: Ints, images: int) -> Joined:
     asked = owner[references.text] * grams + references.gram
     place = np.searchsorted(known, asked)
     shared = np.append(known, -1)[place] == asked
-    return Joined(candidates, references, place, shared, grams)
+    return Joined(candidates, references, place, shared, names)

@@ -29,6 +29,8 @@ _NOT_PLAIN = CUT_IN_TWO | ABBREVIATED  # all other runs of ASCII letters are tok
 _REMEMBERED = 16384
 _LONGEST = 100  # characters that are remembered together
 _LINE_END = "\n\n"  # some rules look at two characters behind a token
+_SIGNS = frozenset("".join(rule.needs for rule in RULES))
+_KINDS_OF_TEXT = 1024  # by their signs, whose rules are remembered
 
 
 class Found(NamedTuple):
@@ -69,7 +71,7 @@ def ptb_tokens(caption: str) -> list[str]:
 def forget() -> None:
     """Drop compiled rules and remembered pieces, as if nothing had been cut yet; for timing."""
     forget_texts()
-    for remembered in (_letter, _rules):
+    for remembered in (_letter, _compiled, _rules):
         remembered.cache_clear()
 
 
@@ -101,19 +103,22 @@ def _remembered_tokens(text: str) -> tuple[str, ...]:
 
 def _each_longest(text: str) -> Iterator[str]:
     """The tokens of a text by every rule at every place, without the dropped ones."""
-    position, ended = 0, text + _LINE_END
+    position, ended, signs = 0, text + _LINE_END, _SIGNS.intersection(text)
     while position < len(text):
-        found = longest_match(ended, position)
+        found = longest_match(ended, position, signs)
         if found.token and found.token not in DROPPED:
             yield found.token
         position += found.length
 
 
-def longest_match(text: str, position: int) -> Found:
-    """The token that begins at a place of a text; "" where none does."""
+def longest_match(text: str, position: int, signs: frozenset[str] = _SIGNS) -> Found:
+    """The token that begins at a place of a text; "" where none does.
+
+    `signs` are those of the text that some rule needs, or more.
+    """
     longest = position
     best: tuple[Rule, str] | None = None
-    for rule, pattern in _rules(_kind(text[position])):
+    for rule, pattern in _rules(_kind(text[position]), signs):
         match = pattern.match(text, position)
         if match and match.end() > longest:
             longest = match.end()
@@ -136,7 +141,17 @@ def _letter() -> re.Pattern[str]:
     return re.compile(f"[{W}]")
 
 
+@lru_cache(maxsize=_KINDS_OF_TEXT)
+def _rules(kind: str, signs: frozenset[str]) -> list[tuple[Rule, re.Pattern[str]]]:
+    """The rules that may find something there in a text with these signs: few of them all."""
+    return [
+        (rule, pattern)
+        for rule, pattern in _compiled(kind)
+        if not rule.needs or not signs.isdisjoint(rule.needs)
+    ]
+
+
 @cache
-def _rules(kind: str) -> list[tuple[Rule, re.Pattern[str]]]:
+def _compiled(kind: str) -> list[tuple[Rule, re.Pattern[str]]]:
     """Compiled when first asked for: it takes longer than all else that a command imports."""
     return [(rule, re.compile(rule.pattern)) for rule in RULES if kind in rule.begins]

@@ -56,12 +56,15 @@ class Rule(NamedTuple):
 
     `pattern` may match beyond the token: what must follow counts towards the longest match. The
     token is then the first group that matched. `begins` names the kinds of first character (`a`
-    letter or mark, `1` digit, `.` any other), so that few rules are tried at each place.
+    letter or mark, `1` digit, `.` any other), so that few rules are tried at each place. For the
+    same end, a text with none of the characters of `needs` is promised to hold no such token, or
+    none that is longer than what an earlier rule finds; "" promises nothing.
     """
 
     begins: str
     pattern: str
     write: Callable[[str], str]
+    needs: str = ""
 
 
 def as_written(token: str) -> str:
@@ -104,6 +107,7 @@ PART = "[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"  # of "and/or"
 ACCENTED = "&(?i:[aeiou](?:acute|grave|uml));"
 HYPHEN = "-‐‑֊"  # first, so that the plain one is no range
 APOSTROPHE = f"(?:['{CURLY}]|&apos;)"
+APOSTROPHES = f"'&{CURLY}"  # one of these is in every `APOSTROPHE`
 ELIDED = f"(?:[dDoOlL]{APOSTROPHE}[A-Za-z0-9])?"
 COMPOUND = f"{ELIDED}{WORD}(?:[{HYPHEN}_]{ELIDED}{WORD})*"
 POINTED = "[A-Za-z0-9][A-Za-z0-9.,]*(?:-[A-Za-z0-9]+)+"
@@ -126,90 +130,97 @@ RULES = [
     Rule("a", f"(?i:(can)not|(gon|wan)na|(got)ta|(lem|gim)me){END}", as_written),
     Rule("a1", WORD, as_written),
     Rule("a.", f"(?:[{W}]|{ACCENTED})(?:[{W}0-9]|{ACCENTED})*", as_written),
-    Rule("a", SITE, as_written),
+    Rule("a", SITE, as_written, ".!?"),
     Rule(
         "a",
         f"((?:{words(CLOSING_ABBREVIATIONS)}|(?=[A-Z]){words(CAPITALISED_ABBREVIATIONS)}"
         r"|[Pp]{1,2}t[ey]s?|(?i:(?:ph|ed)\.d))\.)(?s:..)",
         as_written,
+        ".",
     ),
-    Rule("a", f"(?:{words(ABBREVIATIONS)}|[Mm][ft]g)\\.", as_written),
-    Rule("a", f"({words(NUMBERED_ABBREVIATIONS)}\\.)\\s?[0-9]", as_written),
-    Rule("a", r"[A-Za-z](?:\.[A-Za-z])*\.", as_written),
+    Rule("a", f"(?:{words(ABBREVIATIONS)}|[Mm][ft]g)\\.", as_written, "."),
+    Rule("a", f"({words(NUMBERED_ABBREVIATIONS)}\\.)\\s?[0-9]", as_written, "."),
+    Rule("a", r"[A-Za-z](?:\.[A-Za-z])*\.", as_written, "."),
     Rule(
         "a",
         f"([A-Za-z])\\.\\s+(?:(?=[A-Z])(?:{words(SENTENCE_STARTS)}|(?i:mr|ms)\\.)|</?{NAME}>)\\s",
         as_written,
+        ".",
     ),
-    Rule("a1", COMPOUND, as_written),
-    Rule("a1", POINTED, as_written),
-    Rule("a1", "[A-Za-z0-9][A-Za-z0-9.,]*-(?:[A-Za-z0-9]+-)*(?:[A-Za-z]\\.){2,}", as_written),
-    Rule("a1", f"((?:{SITE}|{INITIALS}|{COMPOUND}|{POINTED})\\.)[,:;]", as_written),
-    Rule("a1", f"{PART}(?:/{PART}){{1,2}}", as_written),
-    Rule("a", INITIALS, as_written),
-    Rule("a", r"[Cc]\+\+|[CcFf]#", as_written),
-    Rule("a", r"(?:US|HK|[A-Z])\$", as_written),
+    Rule("a1", COMPOUND, as_written, f"{HYPHEN}_{APOSTROPHES}"),
+    Rule("a1", POINTED, as_written, "-"),
+    Rule("a1", "[A-Za-z0-9][A-Za-z0-9.,]*-(?:[A-Za-z0-9]+-)*(?:[A-Za-z]\\.){2,}", as_written, "-"),
+    Rule("a1", f"((?:{SITE}|{INITIALS}|{COMPOUND}|{POINTED})\\.)[,:;]", as_written, "."),
+    Rule("a1", f"{PART}(?:/{PART}){{1,2}}", as_written, "/"),
+    Rule("a", INITIALS, as_written, "&+"),
+    Rule("a", r"[Cc]\+\+|[CcFf]#", as_written, "+#"),
+    Rule("a", r"(?:US|HK|[A-Z])\$", as_written, "$"),
     # Apostrophes
-    Rule("a", f"([A-Za-z]*[A-MO-Za-mo-z])[nN](?:{APOSTROPHE}|[{OPENING}])[tT]", as_written),
-    Rule("a", f"[nN](?:{APOSTROPHE}|[{OPENING}])[tT](?![A-Za-z])", straight),
-    Rule("a1", f"([{W}0-9]+)(?:'|{CURLED}){CLITIC}", as_written),
-    Rule(".", f"'{CLITIC}(?![A-Za-z])|{CURLED}{CLITIC}", straight),
-    Rule("a", NAMED, as_written),
+    Rule(
+        "a",
+        f"([A-Za-z]*[A-MO-Za-mo-z])[nN](?:{APOSTROPHE}|[{OPENING}])[tT]",
+        as_written,
+        APOSTROPHES + OPENING,
+    ),
+    Rule("a", f"[nN](?:{APOSTROPHE}|[{OPENING}])[tT](?![A-Za-z])", straight, APOSTROPHES + OPENING),
+    Rule("a1", f"([{W}0-9]+)(?:'|{CURLED}){CLITIC}", as_written, APOSTROPHES),
+    Rule(".", f"'{CLITIC}(?![A-Za-z])|{CURLED}{CLITIC}", straight, APOSTROPHES),
+    Rule("a", NAMED, as_written, APOSTROPHES),
     Rule(
         "a",
         f"[{A}]+[aeiouyAEIOUY](?:{APOSTROPHE}|`)[aeiouA-Z][{A}]*",
         as_written,
+        APOSTROPHES + "`",
     ),
-    Rule("a", f"(?i:cap{APOSTROPHE}n|ol{APOSTROPHE}|e'er|nor'easter)", as_written),
-    Rule("a", f"(?i:[djl]){APOSTROPHE}(?!{CLITIC})", as_written),
-    Rule("a", f"([yY]{APOSTROPHE})(?!{CLITIC})[{A}]", as_written),
+    Rule("a", f"(?i:cap{APOSTROPHE}n|ol{APOSTROPHE}|e'er|nor'easter)", as_written, APOSTROPHES),
+    Rule("a", f"(?i:[djl]){APOSTROPHE}(?!{CLITIC})", as_written, APOSTROPHES),
+    Rule("a", f"([yY]{APOSTROPHE})(?!{CLITIC})[{A}]", as_written, APOSTROPHES),
     Rule(
-        ".", f"(?i:{APOSTROPHE}(?:em|cause|till?|n{APOSTROPHE}|n(?=\\s))|'t(?=is|was))", as_written
+        ".",
+        f"(?i:{APOSTROPHE}(?:em|cause|till?|n{APOSTROPHE}|n(?=\\s))|'t(?=is|was))",
+        as_written,
+        APOSTROPHES,
     ),
-    Rule(".", f"{APOSTROPHE}\\d\\d(?:[sS]|(?=\\s))", as_written),
-    Rule(".", f"''|[{CURLY}]{{2}}", lambda _: "''"),
+    Rule(".", f"{APOSTROPHE}\\d\\d(?:[sS]|(?=\\s))", as_written, APOSTROPHES),
+    Rule(".", f"''|[{CURLY}]{{2}}", lambda _: "''", "'" + CURLY),
     # Numbers
     Rule("1.", f"[-+]?{NUMBER}", as_written),
-    Rule("1", r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}", as_written),
-    Rule("1", r"(?:\d{1,4}[- \xa0])?\d{1,4}(?:\\?/|⁄)\d{1,4}", as_written),
+    Rule("1", r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}", as_written, "-/"),
+    Rule("1", r"(?:\d{1,4}[- \xa0])?\d{1,4}(?:\\?/|⁄)\d{1,4}", as_written, "/⁄"),
     Rule(
         "1.",
         r"(?:\(\d{2,3}\)[ \xa0]?|\+?(?:\d{2,4}[- \xa0])?\d{2,4}[- \xa0])\d{3,4}[- \xa0]?\d{3,5}",
         rounded,
+        "(- \xa0",
     ),
     # Addresses
-    Rule("a", f"(?i:https?)://{IN_URL}+{URL_END}", as_written),
+    Rule("a", f"(?i:https?)://{IN_URL}+{URL_END}", as_written, ":"),
     Rule(
         "a",
         f"(?i:www)\\.(?:[A-Za-z0-9-]+\\.)+[A-Za-z]{{2,4}}(?:/{IN_PATH}*{URL_END})?",
         as_written,
+        ".",
     ),
+    Rule("a", f"[a-z][a-z0-9.]*\\.(?:com|net|org|edu)/{IN_PATH}+{URL_END}", as_written, "."),
     Rule(
-        "a",
-        f"[a-z][a-z0-9.]*\\.(?:com|net|org|edu)/{IN_PATH}+{URL_END}",
-        as_written,
+        "a1.", f"<?[A-Za-z0-9](?:{IN_EMAIL}|\\.)*@{IN_EMAIL}+(?:\\.{IN_EMAIL}+)*>?", as_written, "@"
     ),
-    Rule(
-        "a1.",
-        f"<?[A-Za-z0-9](?:{IN_EMAIL}|\\.)*@{IN_EMAIL}+(?:\\.{IN_EMAIL}+)*>?",
-        as_written,
-    ),
-    Rule("a1", f"[0-9{A}]+\\.{words(FILE_ENDINGS)}(?=[\\s,.?!])", as_written),
-    Rule(".", "@[A-Za-z_][A-Za-z_0-9]*", as_written),
-    Rule(".", f"#[{A}]+", as_written),
+    Rule("a1", f"[0-9{A}]+\\.{words(FILE_ENDINGS)}(?=[\\s,.?!])", as_written, "."),
+    Rule(".", "@[A-Za-z_][A-Za-z_0-9]*", as_written, "@"),
+    Rule(".", f"#[{A}]+", as_written, "#"),
     # Markup
-    Rule(".", f"</{NAME}\\s*>|<[!?][A-Za-z-][^>]*>", as_written),
-    Rule(".", f"<{NAME}(?:\\s+{NAME}(?:\\s*=\\s*{QUOTED})?)*\\s*/?\\s*>", as_written),
-    Rule(".", "&(?i:amp|gt|lt|mdash|ndash|nbsp|quot|apos);", entity),
-    Rule(".", "&#[0-9]+;", as_written),
+    Rule(".", f"</{NAME}\\s*>|<[!?][A-Za-z-][^>]*>", as_written, "<"),
+    Rule(".", f"<{NAME}(?:\\s+{NAME}(?:\\s*=\\s*{QUOTED})?)*\\s*/?\\s*>", as_written, "<"),
+    Rule(".", "&(?i:amp|gt|lt|mdash|ndash|nbsp|quot|apos);", entity, "&"),
+    Rule(".", "&#[0-9]+;", as_written, "&"),
     # Faces
-    Rule(".", r"[<>]?[:;=][-o*']?[()DdPp\[\]@{|\\O](?![A-Za-z0-9])", rounded),
-    Rule("a.", r"[-'<=>^~xX]_[-'<=>^~]|[-'<=>^~]_[xX]|[xX]_[xX](?![A-Za-z0-9])", as_written),
-    Rule(".", r"\([-'<=>^~xX]{2}\)|\('[-._]'\)|\(\^[-._]\^\)", rounded),
+    Rule(".", r"[<>]?[:;=][-o*']?[()DdPp\[\]@{|\\O](?![A-Za-z0-9])", rounded, ":;="),
+    Rule("a.", r"[-'<=>^~xX]_[-'<=>^~]|[-'<=>^~]_[xX]|[xX]_[xX](?![A-Za-z0-9])", as_written, "_"),
+    Rule(".", r"\([-'<=>^~xX]{2}\)|\('[-._]'\)|\(\^[-._]\^\)", rounded, "("),
     # Signs
-    Rule(".", r"[!?]+|\*+|#+|@+|_+|<<?|>>?|(?:\\\*)+|-{5,}", as_written),
-    Rule(".", "-{2,4}", lambda _: "--"),
-    Rule(".", r"\.{3,}|\. \. \.", lambda _: "..."),
+    Rule(".", r"[!?]+|\*+|#+|@+|_+|<<?|>>?|(?:\\\*)+|-{5,}", as_written, r"!?*#@_<>\-"),
+    Rule(".", "-{2,4}", lambda _: "--", "-"),
+    Rule(".", r"\.{3,}|\. \. \.", lambda _: "...", "."),
     Rule(".", f"[{''.join(SPELLED.values())}]", spelled),
     Rule(".", r"[()\[\]{}]", BRACKETS.__getitem__),
     Rule(".", f"[$%&+/=\\\\^|~{character_class(SYMBOLS)}]", as_written),

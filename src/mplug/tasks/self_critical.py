@@ -20,7 +20,8 @@ from mplug.data.tokenizer import Tokenizer
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import Search, generate
 from mplug.inference.sampling import Sampling
-from mplug.metrics.captions import CiderD, DocumentFrequency
+from mplug.metrics.captions import DocumentFrequency
+from mplug.metrics.cider import FixedCiderD
 from mplug.metrics.ptb import ptb_tokens
 from mplug.models.decoder import shifted
 from mplug.models.mplug import MPlug
@@ -62,7 +63,7 @@ class SelfCritical(nn.Module):
         super().__init__()
         self.model = model
         self.settings, self.generation, self.tokenizer = settings, generation, tokenizer
-        self.frequency, self.reward = frequency, CiderD(frequency)
+        self.frequency, self.reward = frequency, FixedCiderD(frequency)
         self.optim, self.seed = optim, seed
         self.processes, self.validation = processes, validation
         self._part = 0
@@ -167,12 +168,10 @@ class SelfCritical(nn.Module):
         self, said: Sequence[Sequence[list[int]]], references: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """What each picture's captions score against what people wrote of it."""
-        scores = []
-        for captions, texts in zip(said, references, strict=True):
-            known = [ptb_tokens(text) for text in texts]
-            written = [ptb_tokens(self.tokenizer.decode(ids)) for ids in captions]
-            scores.append([self.reward.score(tokens, known) for tokens in written])
-        return scores
+        decode = self.tokenizer.decode
+        written = [[ptb_tokens(decode(ids)) for ids in captions] for captions in said]
+        known = [[ptb_tokens(text) for text in texts] for texts in references]
+        return self.reward.of_samples(written, known)
 
     def _said(self, memory: Memory, ids: Sequence[Sequence[int]], samples: int) -> Rewards:
         """The mean log-probability of each caption's tokens; a picture is read once for all."""
