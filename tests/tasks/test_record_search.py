@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from mplug.data.records import Record, Source
 from mplug.errors import DataError
+from mplug.tasks import observer, record_reading
 from mplug.tasks.figures import Figure
 from mplug.tasks.observer import Observer, Texts
 from mplug.tasks.record_search import SearchEvaluation, evaluate_search
@@ -99,6 +101,39 @@ def test_clips_are_searched_elsewhere() -> None:
     clip = Record(Source("test.jsonl", 1), video="a.mp4", caption=("a cat",))
     with pytest.raises(DataError, match="line 1: a clip"):
         found([clip])
+
+
+def test_each_picture_and_each_text_is_encoded_once_whatever_is_reranked(
+    records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_reading, "RECORDS", 2)  # so that pictures come in several batches
+    monkeypatch.setattr(observer, "PAIRS", 4)  # and texts and pairs
+    model = tiny_model()
+    encoded: dict[str, list[bytes]] = {"encode_image": [], "encode_text": []}
+    fused: list[int] = []
+
+    def counted(name: str) -> Callable[..., Tensor]:
+        encode = getattr(model, name)
+
+        def counting(given: Tensor, *rest: Tensor) -> Any:
+            encoded[name] += [row.numpy().tobytes() for row in given]
+            return encode(given, *rest)
+
+        return counting
+
+    def counting_pairs(text: Tensor, *rest: Any, **named: Any) -> Tensor:
+        fused.append(len(text))
+        found: Tensor = fuse(text, *rest, **named)
+        return found
+
+    fuse = model.fuse_text
+    for name in encoded:
+        monkeypatch.setattr(model, name, counted(name))
+    monkeypatch.setattr(model, "fuse_text", counting_pairs)
+    evaluate_search(Observer(model, tiny_tokenizer()), records, split="test", top=2)
+    assert sum(fused) == 3 * 2 + 6 * 2  # the nearest of each picture and of each text
+    for name, rows in {"encode_image": 3 + 1, "encode_text": 6}.items():  # and the grey picture
+        assert len(encoded[name]) == len(set(encoded[name])) == rows
 
 
 def test_a_real_model_searches(records: list[Record]) -> None:
