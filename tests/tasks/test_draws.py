@@ -21,7 +21,6 @@ def drawn(
         words=words,
         longest=LONGEST,
         processes=Processes(rank=rank, world=world),
-        device=torch.device("cpu"),
     )
 
 

@@ -18,6 +18,17 @@ def test_without_terms_the_mean_is_nothing_and_still_has_a_gradient() -> None:
     assert mean.requires_grad
 
 
+def test_only_counted_terms_make_the_mean_and_learn() -> None:
+    terms = torch.tensor([1.0, torch.inf, 6.0], requires_grad=True)
+    mean = global_mean(terms, processes=ALONE, counted=torch.tensor([True, False, True]))
+    torch.autograd.backward(mean)
+    assert mean.detach() == 3.5
+    assert terms.grad is not None
+    assert terms.grad.tolist() == [0.5, 0, 0.5]
+    nothing = torch.zeros(3, dtype=torch.bool)
+    assert global_mean(terms.detach(), processes=ALONE, counted=nothing) == 0
+
+
 def test_figures_are_means_over_batches_beside_their_blind_values() -> None:
     pairs = {"itc": [(1.0, 2.0), (1.2, 2.2)], "mlm": [(3.0, 3.0), (3.1, 3.1)]}
     words = {"itc": "at chance", "mlm": "no better than blind"}

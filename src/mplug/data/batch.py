@@ -61,6 +61,12 @@ class Batch:
     image_ids: Int[Tensor, "batch"]
     caption_ids: Int[Tensor, "batch"]
     skipped: tuple[Skipped, ...] = ()
+    host_text: tuple[Tensor, Tensor] | None = None  # `ids` and `mask`, where they are elsewhere
+
+    def text(self) -> tuple[Int[Tensor, "batch words"], Bool[Tensor, "batch words"]]:
+        """`ids` and `mask` on the host, which of a batch that was moved waits for no device."""
+        ids, mask = self.host_text or (self.ids, self.mask)
+        return ids.cpu(), mask.cpu()
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
@@ -71,6 +77,7 @@ class Batch:
             mask=self.mask.to(device, non_blocking=True),
             image_ids=self.image_ids.to(device, non_blocking=True),
             caption_ids=self.caption_ids.to(device, non_blocking=True),
+            host_text=None if torch.device(device).type == "cpu" else self.text(),
         )
 
 

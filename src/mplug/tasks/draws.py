@@ -11,7 +11,7 @@ from mplug.training.distributed import Processes
 
 
 class Draws(NamedTuple):
-    """Uniform numbers in [0, 1) for this process's rows of the global batch."""
+    """Uniform numbers in [0, 1) for this process's rows of the global batch, on the host."""
 
     negative_images: Float[Tensor, "batch"]
     negative_texts: Float[Tensor, "batch"]
@@ -28,7 +28,6 @@ def draw(
     words: int,
     longest: int,
     processes: Processes,
-    device: torch.device,
 ) -> Draws:
     """Draw for every process's rows from (seed, step, part of an accumulated step); keep our own.
 
@@ -40,6 +39,6 @@ def draw(
     mine = slice(processes.rank * rows, (processes.rank + 1) * rows)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(everyone, *shape, generator=generator)[mine].to(device)
+        return torch.rand(everyone, *shape, generator=generator)[mine]
 
     return Draws(uniform(), uniform(), uniform(longest, 3)[:, :words], uniform(2))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mplug.training.distributed import Processes
@@ -12,13 +12,22 @@ from mplug.training.verdict import judge
 Pairs = Sequence[tuple[float, float]]
 
 
-def global_mean(terms: Float[Tensor, "terms"], *, processes: Processes) -> Float[Tensor, ""]:
+def global_mean(
+    terms: Float[Tensor, "terms"],
+    *,
+    processes: Processes,
+    counted: Bool[Tensor, "terms"] | None = None,
+) -> Float[Tensor, ""]:
     """A value whose average over the processes is the mean of all their terms; 0 without any.
 
-    Processes may hold different numbers of terms (masked words, say); the gradient that DDP
-    averages is then still that of one process with the whole batch.
+    With `counted` only those terms count. Processes may hold different numbers of terms (masked
+    words, say); the gradient that DDP averages is then still that of one process with the whole
+    batch.
     """
-    count = torch.tensor(float(terms.numel()), device=terms.device)
+    if counted is None:  # filled on the device: a number that is copied there waits for it
+        count = torch.full((), float(terms.numel()), device=terms.device)
+    else:
+        terms, count = terms.where(counted, 0), counted.sum().float()
     everyone = processes.all_sum(count).clamp(min=1.0)
     return terms.sum() * (processes.world / everyone)
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from mplug.config.schema import ObjectivesConfig, Term
 from mplug.data.batch import Batch
-from mplug.models.decoder import shifted
 from mplug.models.mplug import Image, MPlug
 from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm
 from mplug.tasks.bank import Bank, gather_bank
 from mplug.tasks.draws import Draws, draw
+from mplug.tasks.host import send
 from mplug.tasks.means import global_mean
 from mplug.tasks.tagging import Tagging
+from mplug.tasks.word_plans import CutCaptions, cut_captions, hide_words
 from mplug.tasks.words import Words
 from mplug.training.distributed import Processes
 
@@ -74,7 +75,7 @@ class PairObjectives(nn.Module):
             self.tagging = Tagging(
                 text.hidden_size, vocab_size=text.vocab_size, processes=processes
             )
-        self.objectives, self.words, self.longest = objectives, words, longest
+        self.objectives, self.words, self.longest = objectives, words.on("cpu"), longest
         self.seed, self.processes = seed, processes
 
     def follow(self, model: MPlug, step: int) -> None:
@@ -144,11 +145,11 @@ class PairObjectives(nn.Module):
                     model, encoded, contrast, draws, logs, hardness=self._hardness(step)
                 )
         if "mlm" in names:
-            losses["mlm"] = self._fill_in(model, encoded, draws, logs, taught=taught)
+            losses["mlm"] = self._fill_in(model, batch, encoded, draws, logs, taught=taught)
         if "prefix_lm" in names:
             losses["prefix_lm"] = self._continue(model, batch, encoded, draws)
         if "tags" in names:
-            losses["tags"] = self._tag(encoded)
+            losses["tags"] = self._tag(batch, encoded)
         return losses, {**{name: loss.detach() for name, loss in losses.items()}, **logs}
 
     def _encode(self, model: MPlug, batch: Batch, image: Image | None) -> Encoded:
@@ -171,7 +172,6 @@ class PairObjectives(nn.Module):
             words=words,
             longest=self.longest,
             processes=self.processes,
-            device=batch.ids.device,
         )
 
     def _contrast(
@@ -246,17 +246,23 @@ class PairObjectives(nn.Module):
     ) -> Float[Tensor, ""]:
         """ITM on every pair, and for its image and its text one hard negative each."""
         choose = partial(matching.hard_negatives, forbidden=contrast.same, hardness=hardness)
-        wrong_image = choose(contrast.text_to_image, uniforms=draws.negative_images)
-        wrong_text = choose(contrast.image_to_text, uniforms=draws.negative_texts)
+        device = encoded.ids.device
+        wrong_image, wrong_text = (
+            choose(scores, uniforms=send(uniforms, device))
+            for scores, uniforms in (
+                (contrast.text_to_image, draws.negative_images),
+                (contrast.image_to_text, draws.negative_texts),
+            )
+        )
         images = self.processes.gather_with_gradient(encoded.image)
         texts, masks = self._gather_texts(contrast.text, encoded.mask)
         rows = contrast.text.shape[0]
-        own = torch.arange(rows, device=texts.device) + self.processes.rank * rows
+        own = torch.arange(rows, device=device) + self.processes.rank * rows
         text_rows = torch.cat([own, own, wrong_text.indices])
         image_rows = torch.cat([own, wrong_image.indices, own])
         if self.processes.world > 1:  # of everyone's images only those met here
             images = images[image_rows[: 2 * rows]]
-            places = torch.arange(2 * rows, device=texts.device)
+            places = torch.arange(2 * rows, device=device)
             image_rows = torch.cat([places, places[:rows]])
         fused = model.fuse_text(texts[text_rows], images, masks[text_rows], places=image_rows)
         logits = model.match(fused)
@@ -264,11 +270,13 @@ class PairObjectives(nn.Module):
         counted = labels >= 0
         matched_share = rows * self.processes.world / self.processes.all_sum(counted.sum())
         logs["itm_blind"] = matching.blind_loss(matched_share)
-        right = (logits.detach().argmax(dim=1) == labels)[counted]
-        logs["itm_accuracy"] = self._mean(right.float())
-        entropies = torch.cat([each.entropy[each.valid] for each in (wrong_image, wrong_text)])
-        logs["hard_negative_entropy"] = self._mean(entropies)
-        return self._mean(matching.matching(logits, labels)[counted])
+        right = (logits.detach().argmax(dim=1) == labels).float()
+        logs["itm_accuracy"] = self._mean(right, counted)
+        wrong = (wrong_image, wrong_text)
+        entropies = torch.cat([each.entropy for each in wrong])
+        valid = torch.cat([each.valid for each in wrong])
+        logs["hard_negative_entropy"] = self._mean(entropies, valid)
+        return self._mean(matching.matching(logits, labels), counted)
 
     def _gather_texts(
         self, text: Float[Tensor, "batch words dim"], mask: Bool[Tensor, "batch words"]
@@ -280,24 +288,31 @@ class PairObjectives(nn.Module):
         return self.processes.gather_with_gradient(text), self.processes.gather(mask)
 
     def _fill_in(
-        self, model: MPlug, encoded: Encoded, draws: Draws, logs: Logs, *, taught: float
+        self,
+        model: MPlug,
+        batch: Batch,
+        encoded: Encoded,
+        draws: Draws,
+        logs: Logs,
+        *,
+        taught: float,
     ) -> Float[Tensor, ""]:
         """MLM: hidden words, read off the fused text; the teacher reads the same hidden text."""
-        hidden = masked_lm.mask_words(
-            encoded.ids,
-            maskable=encoded.mask & self.words.is_ordinary[encoded.ids],
+        ids, mask = self.words.without_end(*batch.text())
+        hidden = hide_words(
+            ids,
+            mask,
+            words=self.words,
             share=self.objectives.mask_share,
-            mask_id=self.words.mask_id,
-            replacements=self.words.ordinary,
-            uniforms=draws.masking[:, : encoded.ids.shape[1]],
-        )
+            uniforms=draws.masking[:, : ids.shape[1]],
+        ).on(encoded.ids.device)
 
         def word_logits(reader: MPlug, image: Tensor) -> Tensor:
             text = reader.encode_text(hidden.ids, encoded.mask)
             fused = reader.fuse_text(text, image, encoded.mask)
-            return reader.masked_word_logits(fused[hidden.asked])
+            return reader.masked_word_logits(fused.flatten(0, 1).index_select(0, hidden.places))
 
-        logits, words = word_logits(model, encoded.image), encoded.ids[hidden.asked]
+        logits, words = word_logits(model, encoded.image), hidden.words
         plain = self._mean(masked_lm.word_losses(logits, words))
         logs["mlm"] = plain.detach()
         if taught == 0.0:
@@ -317,45 +332,27 @@ class PairObjectives(nn.Module):
 
         Where the prefix is empty the memory is the unfused image, as it is in captioning.
         """
-        cut = prefix_lm.split(
-            batch.ids,
-            batch.mask,
-            prefix_words=prefix_lm.split_lengths(
-                batch.mask.sum(dim=1) - 2,
-                empty_share=self.objectives.empty_prefix_share,
-                uniforms=draws.prefix,
-            ),
-            pad_id=self.words.pad_id,
-        )
-        memory, memory_mask = self._prefix_memory(model, encoded.image, cut)
-        ids, mask, targets = shifted(cut.rest, cut.rest_mask)
-        wanted = targets >= 0
-        states = model.decoder.states(ids, mask, memory, memory_mask)[wanted]
-        logits = model.decoder.logits(states)
-        return self._mean(prefix_lm.next_word_losses(logits, targets[wanted]))
+        cut = cut_captions(
+            *batch.text(),
+            words=self.words,
+            empty_share=self.objectives.empty_prefix_share,
+            uniforms=draws.prefix,
+        ).on(encoded.ids.device)
+        memory, memory_mask = _prefix_memory(model, encoded.image, cut)
+        states = model.decoder.states(cut.ids, cut.mask, memory, memory_mask)
+        logits = model.decoder.logits(states.flatten(0, 1).index_select(0, cut.places))
+        return self._mean(prefix_lm.next_word_losses(logits, cut.words))
 
-    def _prefix_memory(
-        self, model: MPlug, image: Image, cut: prefix_lm.PrefixSplit
-    ) -> tuple[Float[Tensor, "batch keys dim"], Bool[Tensor, "batch keys"]]:
-        """[image; prefix] after fusion; where there is no prefix, the image as it came."""
-        seen = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
-        mask = torch.cat([seen, cut.prefix_mask & ~cut.empty[:, None]], dim=1)
-        memory = F.pad(image, (0, 0, 0, cut.prefix.shape[1]))
-        rows = (~cut.empty).nonzero()[:, 0]
-        if len(rows) == 0:
-            return memory, mask
-        prefix_mask = cut.prefix_mask[rows]
-        text = model.encode_text(cut.prefix[rows], prefix_mask)
-        fused = torch.cat(model.fuse(text, image[rows], prefix_mask), dim=1)
-        return memory.index_copy(0, rows, fused.to(memory.dtype)), mask
-
-    def _tag(self, encoded: Encoded) -> Float[Tensor, ""]:
+    def _tag(self, batch: Batch, encoded: Encoded) -> Float[Tensor, ""]:
         """Tags: the caption's telling words, each asked of some image token."""
-        counted = encoded.mask & self.words.is_ordinary[encoded.ids]
+        ids, mask = self.words.without_end(*batch.text())
+        counted = send(mask & self.words.is_ordinary[ids], encoded.ids.device)
         return self._mean(self.tagging(encoded.image, encoded.ids, counted))
 
-    def _mean(self, terms: Float[Tensor, "terms"]) -> Float[Tensor, ""]:
-        return global_mean(terms, processes=self.processes)
+    def _mean(
+        self, terms: Float[Tensor, "terms"], counted: Bool[Tensor, "terms"] | None = None
+    ) -> Float[Tensor, ""]:
+        return global_mean(terms, processes=self.processes, counted=counted)
 
     def _taught_share(self, step: int) -> float:
         """How much of a target is the teacher's: nothing at first, for it knows nothing yet."""
@@ -366,6 +363,20 @@ class PairObjectives(nn.Module):
         """How hard ITM's negatives are: any at first, where a run asks for that."""
         ramp = self.objectives.hard_negatives_ramp_steps
         return min(1.0, (step - self.objectives.itm.start) / ramp) if ramp else 1.0
+
+
+def _prefix_memory(
+    model: MPlug, image: Image, cut: CutCaptions
+) -> tuple[Float[Tensor, "batch keys dim"], Bool[Tensor, "batch keys"]]:
+    """[image; prefix] after fusion; where there is no prefix, the image as it came."""
+    seen = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
+    mask = torch.cat([seen, cut.seen], dim=1)
+    memory = F.pad(image, (0, 0, 0, cut.seen.shape[1]))
+    if len(cut.rows) == 0:
+        return memory, mask
+    text = model.encode_text(cut.prefix, cut.prefix_mask)
+    fused = torch.cat(model.fuse(text, image[cut.rows], cut.prefix_mask), dim=1)
+    return memory.index_copy(0, cut.rows, fused.to(memory.dtype)), mask
 
 
 def _sight_learns(model: MPlug) -> bool:

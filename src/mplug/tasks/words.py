@@ -32,6 +32,12 @@ class Words(NamedTuple):
             is_ordinary.to(device),
         )
 
+    def on(self, device: torch.device | str) -> Self:
+        """The same words on another device."""
+        return self._replace(
+            ordinary=self.ordinary.to(device), is_ordinary=self.is_ordinary.to(device)
+        )
+
     def without_end(
         self, ids: Int[Tensor, "batch words"], mask: Bool[Tensor, "batch words"]
     ) -> tuple[Int[Tensor, "batch shorter"], Bool[Tensor, "batch shorter"]]:
