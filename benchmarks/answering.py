@@ -9,7 +9,7 @@ from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, run_alone
 from mplug.config.schema import GenerationConfig
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
-from mplug.inference.rank import rank_answers
+from mplug.inference.rank import Ranking, rank_answers
 from mplug.models.mplug import MPlug
 from mplug.objectives.answers import token_losses
 
@@ -21,6 +21,8 @@ LENGTHS = (1, 1, 1, 1, 1, 2, 2, 3)  # words of an answer, in turn
 FIRST_WORDS = 900  # different ones of the list: many answers begin alike
 SUBSET = 64  # answers that the twin scores
 Work = Callable[[], dict[str, float]]
+Memory = tuple[torch.Tensor, torch.Tensor | None]
+Answers = tuple[torch.Tensor, torch.Tensor]  # ids [answers, words] and their mask
 
 
 def build_ours(*, size: str, precision: str) -> Work:
@@ -76,7 +78,7 @@ def build_blip(*, size: str) -> Work:
     return work
 
 
-def _memory(model: MPlug, size: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _memory(model: MPlug, size: str) -> Memory:
     """One image and one question, fused."""
     ids, mask = systems.texts(size, lengths=[QUESTION])
     with torch.inference_mode():
@@ -84,7 +86,7 @@ def _memory(model: MPlug, size: str) -> tuple[torch.Tensor, torch.Tensor | None]
         return model.joint_memory(model.encode_text(ids, mask), image, mask)
 
 
-def answer_list(size: str, *, answers: int) -> tuple[torch.Tensor, torch.Tensor]:
+def answer_list(size: str, *, answers: int) -> Answers:
     """Answers [CLS] words [END], padded: many share their first words, as a real list's do."""
     generator = torch.Generator().manual_seed(3)
     vocabulary = systems.config(size).text.vocab_size
@@ -101,33 +103,57 @@ def answer_list(size: str, *, answers: int) -> tuple[torch.Tensor, torch.Tensor]
 def build_ranking(*, size: str, answers: int, keep: int | None) -> Work:
     """Every answer of the list, from the fused memory of one question on."""
     model = systems.ours(size)
-    memory = _memory(model, size)
-    listed, listed_mask = answer_list(size, answers=answers)
+    memory, listed = _memory(model, size), answer_list(size, answers=answers)
 
     def work() -> dict[str, float]:
-        with torch.inference_mode():
-            found = rank_answers(
-                model.decoder, *memory, answers=listed, answers_mask=listed_mask, keep=keep
-            )
+        found = _ranked(model, memory, listed, keep=keep)
         return {"answers": answers, "best": float(found.scores[0, 0])}
 
     return work
 
 
+@torch.inference_mode()
+def _ranked(model: MPlug, memory: Memory, listed: Answers, *, keep: int | None) -> Ranking:
+    return rank_answers(
+        model.decoder, *memory, answers=listed[0], answers_mask=listed[1], keep=keep
+    )
+
+
+@torch.inference_mode()
+def _one_by_one(model: MPlug, memory: Memory, listed: Answers) -> torch.Tensor:
+    """The log-probability of each answer."""
+    scores = []
+    for row, row_mask in zip(*listed, strict=True):
+        words = row[row_mask][None]
+        logits = model.decode(words[:, :-1], None, *memory)
+        scores.append(-token_losses(logits, words[:, 1:]).sum())
+    return torch.stack(scores)
+
+
 def build_one_by_one(*, size: str, answers: int, subset: int) -> Work:
     """The same memory, each answer by a call of the decoder of its own."""
     model = systems.ours(size)
-    memory = _memory(model, size)
-    listed, listed_mask = answer_list(size, answers=answers)
+    memory, (ids, mask) = _memory(model, size), answer_list(size, answers=answers)
+    listed = ids[:subset], mask[:subset]
 
     def work() -> dict[str, float]:
-        with torch.inference_mode():
-            scores = []
-            for row, row_mask in zip(listed[:subset], listed_mask[:subset], strict=True):
-                words = row[row_mask][None]
-                logits = model.decode(words[:, :-1], None, *memory)
-                scores.append(-token_losses(logits, words[:, 1:]).sum())
-        return {"answers": subset, "best": float(torch.stack(scores).max())}
+        return {"answers": subset, "best": float(_one_by_one(model, memory, listed).max())}
+
+    return work
+
+
+def build_difference(*, size: str, answers: int, subset: int) -> Work:
+    """The most that an answer's score in the ranked list differs from its score alone."""
+    model = systems.ours(size)
+    memory, (ids, mask) = _memory(model, size), answer_list(size, answers=answers)
+    torch.manual_seed(0)
+    plain = MPlug(systems.config(size)).eval()  # whose matrices take no other way either
+
+    def work() -> dict[str, float]:
+        found = _ranked(model, memory, (ids, mask), keep=None)
+        ranked = found.scores[0, found.answers[0].argsort()]  # in the list's order
+        alone = _one_by_one(plain, _memory(plain, size), (ids[:subset], mask[:subset]))
+        return {"apart": float((ranked[:subset] - alone).abs().max())}
 
     return work
 
@@ -159,6 +185,15 @@ def topic(*, quick: bool) -> Topic:
         value = ranked[f"mplug, {keep} scored"].ratio
         work = f"ranking {ranked_answers(quick):,} answers, {words}, against one by one"
         bars.append(Bar(work, value, at_least=5, stretch=10))
+    apart = largest_difference(size, quick=quick)
+    bars.append(
+        Bar(
+            "ranking, the most that a score differs from the answer's alone",
+            apart,
+            at_most=1e-5,
+            unit="",
+        )
+    )
     return Topic(
         "answering",
         title="Answers",
@@ -177,8 +212,27 @@ def ranked_answers(quick: bool) -> int:
     return 200 if quick else ANSWERS
 
 
+def scored_alone(quick: bool) -> int:
+    """How many of its answers the twin scores."""
+    return 20 if quick else SUBSET
+
+
+def largest_difference(size: str, *, quick: bool) -> float:
+    """Of the scores of the answers that the twin scores."""
+    sizes = {"size": size, "answers": ranked_answers(quick), "subset": scored_alone(quick)}
+    asked = Rival("difference", HERE, "build_difference", sizes)
+    found = compare(
+        [asked],
+        rounds=1,
+        threads=roof.THREADS,
+        reference=asked.name,
+        title="Scores of answers by both ways",
+    )
+    return found[asked.name].counts["apart"]
+
+
 def _ranking(size: str, *, quick: bool) -> Comparison:
-    answers, subset = ranked_answers(quick), 20 if quick else SUBSET
+    answers, subset = ranked_answers(quick), scored_alone(quick)
     shared = {"size": size, "answers": answers}
     rivals = [
         Rival(

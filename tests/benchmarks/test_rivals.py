@@ -23,6 +23,11 @@ def test_a_list_is_ranked_to_the_same_best_score_one_by_one() -> None:
     assert fast["best"] == pytest.approx(slow["best"], abs=1e-5)
 
 
+def test_every_score_of_a_list_is_what_the_answer_scores_alone() -> None:
+    sizes = {"answers": 30, "subset": 30}
+    assert answering.build_difference(size="quick", **sizes)()["apart"] <= 1e-5
+
+
 def test_the_list_has_answers_that_begin_alike() -> None:
     ids, mask = answering.answer_list("base", answers=answering.ANSWERS)
     assert ids.shape == (3128, 5)
@@ -32,7 +37,9 @@ def test_the_list_has_answers_that_begin_alike() -> None:
 
 @pytest.mark.parametrize(("images", "texts"), [(1, 32), (3, 5)])
 def test_pairs_get_the_same_scores_by_the_twin(images: int, texts: int) -> None:
-    fast = reranking.build_ours(size="quick", precision="fp32", images=images, texts=texts)()
-    slow = reranking.build_per_pair(size="quick", images=images, texts=texts)()
+    sizes = {"images": images, "texts": texts}
+    fast = reranking.build_ours(size="quick", precision="fp32", **sizes)()
+    slow = reranking.build_per_pair(size="quick", **sizes)()
     assert fast["pairs"] == slow["pairs"] == images * texts
     assert fast["sum"] == pytest.approx(slow["sum"], abs=1e-4)
+    assert reranking.build_difference(size="quick", **sizes)()["apart"] <= 1e-5

@@ -46,7 +46,7 @@ def pretended(
     rivals: Sequence[Rival], *, rounds: int, threads: int | None, reference: str, title: str
 ) -> Comparison:
     """A comparison in which nothing runs; the names must be those of real factories."""
-    counts = {"gflop": 1.0, "sum": 0.0, "routed": 1.0, "gigabytes": 1.0}
+    counts = {"gflop": 1.0, "sum": 0.0, "routed": 1.0, "gigabytes": 1.0, "apart": 0.0}
     found = []
     for rival in rivals:
         factory = getattr(importlib.import_module(rival.module), rival.factory)
