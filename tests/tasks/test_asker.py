@@ -40,6 +40,18 @@ def test_company_changes_no_words(asker: Asker, images: Images) -> None:
     assert choose(images, ASKS) == alone(choose, images, ASKS)
 
 
+def test_a_grey_picture_is_asked_each_text_once_short_ones_first(asker: Asker) -> None:
+    asked: list[str] = []
+
+    def say(images: Images, asks: Sequence[Ask]) -> list[str]:
+        asked.extend(ask.text for ask in asks)
+        return [f"{ask.text} of {len(images)}" for ask in asks]
+
+    said = asker.blind(say, ASKS)
+    assert asked == ["moon?", "two boats", "a red trophy?"]
+    assert said == [f"{ask.text} of 1" for ask in ASKS]
+
+
 def test_company_changes_no_numbers(asker: Asker, images: Images) -> None:
     for say, asks in (
         (asker.boxes, ASKS),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
 from mplug.tasks.observer import Observer
@@ -40,6 +41,27 @@ def test_a_longer_text_beside_it_changes_no_answer_about_a_text(
         observer.match(images, alone, image_rows=rows, text_rows=np.zeros_like(rows)),
         atol=1e-4,
     )
+
+
+def test_texts_of_like_lengths_are_read_together_and_come_back_in_their_order(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [LONG, SHORT, "boats", LONG + " moon", "an orange", SHORT + " moon"]
+    rows = [[observer.tokenizer.cls_id, *observer.tokenizer.encode(text)] for text in texts]
+    whole, shapes, encode = observer.encoded(rows), [], observer.model.encode_text
+
+    def counting(ids: Tensor, mask: Tensor) -> Tensor:
+        shapes.append(ids.shape)
+        found: Tensor = encode(ids, mask)
+        return found
+
+    monkeypatch.setattr("mplug.tasks.observer.PAIRS", 2)
+    monkeypatch.setattr(observer.model, "encode_text", counting)
+    parts = observer.encoded(rows)
+    lengths = sorted(map(len, rows))
+    assert shapes == [(2, longest) for longest in lengths[1::2]]
+    assert torch.equal(parts.mask, whole.mask)
+    assert_close(parts.states[parts.mask], whole.states[whole.mask], atol=1e-5, rtol=0)
 
 
 def test_similarities_are_cosines(observer: Observer, pixels: np.ndarray) -> None:

@@ -213,7 +213,8 @@ class Asker:
     def blind(self, say: Callable[..., Any], asks: Sequence[Ask]) -> list[Any]:
         """What one of these methods says of the same asks about grey pictures.
 
-        A grey picture is the same whatever it stands for, so every text is asked once.
+        A grey picture is the same whatever it stands for, so every text is asked once; and short
+        ones before long ones, so that little padding is computed.
         """
         size = self.observer.model.config.vision.image_size
         grey = self.observer.images(np.zeros((1, 3, size, size), dtype=np.float32))
@@ -221,6 +222,7 @@ class Asker:
         said: dict[Ask, Any] = {}
         for frames in {len(ask.pictures) for ask in blank}:
             unique = list(dict.fromkeys(ask for ask in blank if len(ask.pictures) == frames))
+            unique.sort(key=lambda ask: len(ask.text))
             said.update(zip(unique, say(grey, unique), strict=True))
         return [said[ask] for ask in blank]
 

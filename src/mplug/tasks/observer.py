@@ -67,18 +67,26 @@ class Observer:
 
     @torch.inference_mode()
     def encoded(self, rows: Sequence[list[int]]) -> Texts:
-        """Encode texts that are ids already, of any lengths."""
+        """Encode texts that are ids already, of any lengths; those of like lengths together.
+
+        Behind a text's last word its states are zeros, or what its neighbours' padding left there.
+        """
         longest = max(map(len, rows))
         ids = torch.full((len(rows), longest), self.tokenizer.pad_id)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = torch.tensor(row)
         lengths = torch.tensor([len(row) for row in rows])
         mask = (torch.arange(longest) < lengths[:, None]).to(self.device)
-        ids = ids.to(self.device)
-        parts = [
-            self.model.encode_text(ids[part], mask[part]) for part in _slices(len(rows), PAIRS)
-        ]
-        return Texts(torch.cat(parts), mask)
+        ids, by_length = ids.to(self.device), lengths.argsort(stable=True)
+        dim = self.model.config.text.hidden_size
+        states = torch.zeros(len(rows), longest, dim, device=self.device)
+        for part in _slices(len(rows), PAIRS):
+            own = by_length[part]
+            width = int(lengths[own[-1]])
+            read = self.model.encode_text(ids[own, :width], mask[own, :width])
+            states = states.to(read.dtype)
+            states[own, :width] = read
+        return Texts(states, mask)
 
     @torch.inference_mode()
     def similarity(self, images: Images, texts: Texts) -> Floats:
