@@ -6,7 +6,7 @@ A topic file holds factories (a rival's work) and `topic(quick=...)`:
         model = ...
         def work() -> dict[str, float]:                           # timed, once a round
             ...
-            return {"gflop": 171.0}                               # counts go to the JSON
+            return {"gflop": 171.0}              # counts: their medians over the rounds are kept
         return work
 
     def topic(*, quick: bool) -> Topic:
@@ -211,10 +211,15 @@ def _found(
                 build_seconds=built[name],
                 peak_mb=max(each["peak_mb"] for each in rows),
                 share=shares[name],
-                counts=rows[-1]["counts"],
+                counts=_medians([each["counts"] for each in rows]),
             )
         )
     return result
+
+
+def _medians(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of every count over the rounds: some are times, and one slow round must not make a bar."""
+    return {name: median(each[name] for each in counts) for name in counts[-1]}
 
 
 class Worker:
