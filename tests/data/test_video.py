@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +71,25 @@ def test_only_what_leads_from_a_keyframe_to_a_wanted_frame_is_decoded(
     assert levels(clip.frames) == [8, 24]  # both are keyframes
     assert clip.decoded <= 4
     assert clip.length == 32
+
+
+@pytest.mark.parametrize(("name", "codec"), [("long.mp4", "libx264"), ("long.mkv", "mpeg4")])
+def test_of_a_long_clip_little_is_decoded_and_the_frames_are_those_of_decoding_all(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    count, every, wanted = 600, 30, 8
+    noise = np.random.default_rng(0).integers(0, 255, (6, 8 + count, 3), np.uint8)
+    windows = [noise[:, place : place + 8] for place in range(count)]  # no two alike
+    pictures = [Image.fromarray(one.copy()).resize((64, 48)) for one in windows]
+    path = write_clip(tmp_path / name, codec=codec, keyframe_every=every, pictures=pictures)
+    with av.open(str(path)) as container:
+        everything = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    clip = read_clip(path, frames=wanted)
+    centres = [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
+    assert len(everything) == clip.length == count
+    assert clip.decoded <= wanted * every
+    for place, frame in zip(centres, clip.frames, strict=True):
+        np.testing.assert_array_equal(np.asarray(frame), everything[place])
 
 
 def test_a_clip_says_how_long_it_is(tmp_path: Path) -> None:
