@@ -1,6 +1,8 @@
 """The benchmark of the metrics: its captions and its work, without Java."""
 
-from benchmarks.metrics import build_ours, build_reward, make_captions
+import pytest
+
+from benchmarks.metrics import build_ours, build_reward, build_reward_twin, make_captions
 
 
 def test_captions_are_the_same_for_a_seed_and_hardly_any_two_are_alike() -> None:
@@ -17,5 +19,8 @@ def test_the_package_is_timed_and_says_every_figure() -> None:
     assert list(counts) == ["tokenising", *figures]
 
 
-def test_rewards_are_timed() -> None:
-    assert build_reward(pictures=3, samples=2, images=6)()["ms"] > 0
+def test_rewards_are_the_same_one_by_one() -> None:
+    sizes = {"pictures": 3, "samples": 2, "images": 6}
+    found = build_reward(**sizes)()["mean"]
+    assert found > 0
+    assert found == pytest.approx(build_reward_twin(**sizes)()["mean"], abs=1e-12)
