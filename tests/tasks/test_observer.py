@@ -48,10 +48,11 @@ def test_texts_of_like_lengths_are_read_together_and_come_back_in_their_order(
 ) -> None:
     texts = [LONG, SHORT, "boats", LONG + " moon", "an orange", SHORT + " moon"]
     rows = [[observer.tokenizer.cls_id, *observer.tokenizer.encode(text)] for text in texts]
-    whole, shapes, encode = observer.encoded(rows), [], observer.model.encode_text
+    whole, encode = observer.encoded(rows), observer.model.encode_text
+    shapes: list[tuple[int, ...]] = []
 
     def counting(ids: Tensor, mask: Tensor) -> Tensor:
-        shapes.append(ids.shape)
+        shapes.append(tuple(ids.shape))
         found: Tensor = encode(ids, mask)
         return found
 
