@@ -13,7 +13,6 @@ from mplug.errors import CheckpointError, ConfigError, DataError
 from mplug.interfaces.compute import Compute, chunks
 from mplug.interfaces.pictures import ImageSource, Picture, as_list, as_texts, named, paired
 from mplug.interfaces.writing import require_room, writing
-from mplug.metrics.grounding import iou
 
 DEEDS: Mapping[Skill, str] = {
     "caption": "describe pictures",
@@ -200,6 +199,8 @@ def pixel_boxes(
 
     They come back in pixels; `scores` are log-probabilities.
     """
+    from mplug.metrics.grounding import iou  # late: who asks for a caption needs no metric
+
     kept: list[int] = []
     for row in range(len(scores)):
         there_is = len(kept) < best and np.isfinite(scores[row])

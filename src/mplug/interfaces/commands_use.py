@@ -1,5 +1,6 @@
 """`mplug caption`, `mplug search` and `mplug rank`: a trained model on your pictures."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -198,15 +199,10 @@ def _captions(
         return
     loaded = load_model(model, device=device, precision=precision)
 
-    from rich.console import Console
-    from rich.progress import track
-
     from mplug.interfaces.compute import chunks
 
-    console = Console(stderr=True)
-    hidden = not quiet or not console.is_terminal
     parts = list(chunks(paths))
-    for part in track(parts, "describing", console=console, disable=hidden, transient=True):
+    for part in _with_bar(parts) if quiet and sys.stderr.isatty() else parts:
         readable: dict[Path, Picture] = {}
         for path in part:
             try:
@@ -215,6 +211,13 @@ def _captions(
                 problems.add(path, str(error))
         texts = loaded.caption(list(readable.values()), prompt=prompt)
         yield from zip(readable, texts, strict=True)
+
+
+def _with_bar(parts: Sequence[Sequence[Path]]) -> Iterable[Sequence[Path]]:
+    from rich.console import Console  # late: a caption asked for at a prompt needs no bar
+    from rich.progress import track
+
+    return track(parts, "describing", console=Console(stderr=True), transient=True)
 
 
 def _expand(images: Iterable[Path], problems: Problems) -> Iterator[Path]:

@@ -13,9 +13,7 @@ from mplug.metrics.ngram_table import Counts, Ints, Joined, NGramTable
 Floats = npt.NDArray[np.float64]
 
 METRIC = "CIDEr-D"
-WORD_BITS = (
-    31  # of the name that `FixedCiderD` gives an n-gram; the rest is its first words' number
-)
+WORD_BITS = 31  # of an n-gram's name in `FixedCiderD`; the rest is its first words' number
 NEVER = np.iinfo(np.int64).max  # behind all names
 
 

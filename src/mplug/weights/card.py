@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import yaml
-
 TAGS = ("vision-language", "image-captioning", "image-text-retrieval", "mplug")
 
 
@@ -37,6 +35,8 @@ class ModelCard:
 
     def render(self) -> str:
         """Markdown with the YAML header that the hub reads; the same card gives the same text."""
+        import yaml  # late: most who read weights write no card
+
         header = yaml.safe_dump(self._metadata(), sort_keys=False, allow_unicode=True)
         parts = [
             f"---\n{header}---\n# {self.name}\n\n{self.summary.strip()}\n",

@@ -27,6 +27,16 @@ def test_an_experiment_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (again.names, again["b"]) == (["a", "b", "c"], {"score": 2})
 
 
+def test_two_at_once_lose_no_cell(tmp_path: Path) -> None:
+    one, other = cells(tmp_path), cells(tmp_path)
+    one.add("a", {"score": 1})
+    other.add("b", {"score": 2})
+    one.add("c", {"score": 3})
+    assert one.names == ["a", "b", "c"]
+    again = cells(tmp_path)
+    assert [again[name]["score"] for name in again.names] == [1, 2, 3]
+
+
 def test_a_cell_that_fails_leaves_those_before_it(tmp_path: Path) -> None:
     def measure(name: str) -> dict[str, object]:
         if name == "b":

@@ -1,11 +1,14 @@
 """What an experiment has found so far, in a JSON file: a cell is one training and its scores.
 
-A cell is written when it is done, so an experiment that was stopped goes on where it was.
+A cell is written when it is done, so an experiment that was stopped goes on where it was, and two
+processes may each measure some of its cells.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,17 +49,23 @@ class Cells:
     def add(self, name: str, cell: Cell) -> None:
         """Keep a cell, on disk too; a crash meanwhile leaves the file as it was or as it will be.
 
+        Cells that another process has added to the file since are kept and known from now on.
+
         Raises:
             OSError: the file cannot be written.
+            ConfigError: the file has become one that is not ours.
         """
-        self._cells[name] = json.loads(json.dumps(cell))
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "experiment": self.experiment,
-            "settings": self.settings,
-            "cells": self._cells,
-        }
-        _write_whole(self.file, json.dumps(content, indent=1) + "\n")
+        with _alone(self.file.parent):
+            if self.file.exists():
+                self._read()
+            self._cells[name] = json.loads(json.dumps(cell))
+            content = {
+                "experiment": self.experiment,
+                "settings": self.settings,
+                "cells": self._cells,
+            }
+            _write_whole(self.file, json.dumps(content, indent=1) + "\n")
 
     def _read(self) -> None:
         try:
@@ -166,6 +175,17 @@ def write_page(base: Path, page: str, *, chart: str) -> None:
     shown = f"{page}\n![the figures above as bars]({base.name}.svg)\n"
     _write_whole(base.with_suffix(".md"), shown)
     _write_whole(base.with_suffix(".svg"), chart)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes cells in the folder; the kernel forgets who died."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _write_whole(file: Path, text: str) -> None:

