@@ -4,11 +4,15 @@ from collections import Counter
 from functools import partial
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from mplug.config.schema import ObjectivesConfig
 from mplug.models.mplug import MPlug
+from mplug.tasks import pair_objectives
+from mplug.tasks.fused_terms import FusedTerm, fused_losses
 from mplug.tasks.pretrain import Pretraining
 from tests.tasks import little
 
@@ -36,8 +40,44 @@ def test_matching_with_shared_images_learns_the_same_as_with_copies() -> None:
     assert_close(gradients, other_gradients, rtol=1e-5, atol=1e-6)
 
 
-def test_matching_projects_every_image_once_until_images_read_texts() -> None:
-    task, rows = little.pretraining(little.only("itm")), Counter[str]()
+def losses_apart(model: MPlug, images: Tensor, terms: dict[str, FusedTerm]) -> dict[str, Tensor]:
+    """Each term's texts fused by a call of their own, with the images beside them."""
+    found = {}
+    for name, term in terms.items():
+        met = images[: len(term.text)] if term.places is None else images[term.places]
+        found[name] = term.loss(model.fuse_text(term.text, met, term.mask))
+    return found
+
+
+@pytest.mark.parametrize("settings", [little.objectives(), little.only("mlm", "itm")])
+def test_one_fusion_for_matching_and_hidden_words_learns_the_same_as_one_each(
+    settings: ObjectivesConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs, gradients = learned(little.pretraining(settings))
+    monkeypatch.setattr(pair_objectives, "fused_losses", losses_apart)
+    other_logs, other_gradients = learned(little.pretraining(settings))
+    assert logs.keys() == other_logs.keys()
+    assert_close(logs, other_logs, rtol=1e-5, atol=1e-5)
+    assert_close(gradients, other_gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_texts_of_different_lengths_are_fused_together_as_they_are_apart() -> None:
+    # As where several processes share a batch: the others' texts may be longer.
+    model, batch = little.model().eval(), little.batch()
+    images, short = model.encode_image(batch.pixels), slice(0, 2)
+    text = model.encode_text(batch.ids, batch.mask)
+    some = batch.mask[short, :5]
+    terms = {
+        "all": FusedTerm(text, batch.mask, torch.tensor([2, 0, 0, 4, 3]), Tensor.sum),
+        "some": FusedTerm(model.encode_text(batch.ids[short, :5], some), some, None, Tensor.sum),
+    }
+    expected = losses_apart(model, images, terms)
+    assert_close(fused_losses(model, images, terms), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("names", [("itm",), ("itm", "mlm"), ("mlm",)])
+def test_every_image_is_projected_once_until_images_read_texts(names: tuple[str, ...]) -> None:
+    task, rows = little.pretraining(little.only(*names)), Counter[str]()
     for place, layer in enumerate(task.model.fusion):
         for name, part in layer.named_modules():
             if name.endswith("attention.key") and "self" not in name:
@@ -47,5 +87,6 @@ def test_matching_projects_every_image_once_until_images_read_texts() -> None:
     batch = little.batch()
     task.before_step(0)
     task(batch, 0)
-    pairs = 3 * len(batch.pixels)
-    assert rows == {"0": len(batch.pixels), "2": pairs}  # layer 1 is the connected one
+    images = len(batch.pixels)
+    texts = sum({"itm": 3 * images, "mlm": images}[name] for name in names)
+    assert rows == {"0": images, "2": texts}  # layer 1 is the connected one

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from mplug.config.schema import ObjectivesConfig, Term
 from mplug.data.batch import Batch
-from mplug.models.mplug import Image, MPlug
+from mplug.models.mplug import Image, MPlug, Text
 from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm
 from mplug.tasks.bank import Bank, gather_bank
 from mplug.tasks.draws import Draws, draw
+from mplug.tasks.fused_terms import FusedTerm, fused_losses
 from mplug.tasks.host import send
 from mplug.tasks.means import global_mean
 from mplug.tasks.tagging import Tagging
@@ -134,6 +135,7 @@ class PairObjectives(nn.Module):
         draws = self._draw(batch, step, part)
         losses: Logs = {}
         logs: Logs = {}
+        images, fused = encoded.image, dict[str, FusedTerm]()
         if "itc" in names or "itm" in names:
             contrast, loss = self._contrast(
                 model, batch, encoded, logs, taught=taught, remember=remember
@@ -141,11 +143,12 @@ class PairObjectives(nn.Module):
             if "itc" in names:
                 losses["itc"] = loss
             if "itm" in names:
-                losses["itm"] = self._match(
+                images, fused["itm"] = self._match(
                     model, encoded, contrast, draws, logs, hardness=self._hardness(step)
                 )
         if "mlm" in names:
-            losses["mlm"] = self._fill_in(model, batch, encoded, draws, logs, taught=taught)
+            fused["mlm"] = self._fill_in(model, batch, encoded, draws, logs, taught=taught)
+        losses |= fused_losses(model, images, fused)
         if "prefix_lm" in names:
             losses["prefix_lm"] = self._continue(model, batch, encoded, draws)
         if "tags" in names:
@@ -243,8 +246,11 @@ class PairObjectives(nn.Module):
         logs: Logs,
         *,
         hardness: float,
-    ) -> Float[Tensor, ""]:
-        """ITM on every pair, and for its image and its text one hard negative each."""
+    ) -> tuple[Float[Tensor, "images patches dim"], FusedTerm]:
+        """ITM on every pair, and for its image and its text one hard negative each.
+
+        Also the images that are met, this process's own first.
+        """
         choose = partial(matching.hard_negatives, forbidden=contrast.same, hardness=hardness)
         device = encoded.ids.device
         wrong_image, wrong_text = (
@@ -264,19 +270,22 @@ class PairObjectives(nn.Module):
             images = images[image_rows[: 2 * rows]]
             places = torch.arange(2 * rows, device=device)
             image_rows = torch.cat([places, places[:rows]])
-        fused = model.fuse_text(texts[text_rows], images, masks[text_rows], places=image_rows)
-        logits = model.match(fused)
         labels = matching.labels(wrong_image.valid, wrong_text.valid)
         counted = labels >= 0
         matched_share = rows * self.processes.world / self.processes.all_sum(counted.sum())
         logs["itm_blind"] = matching.blind_loss(matched_share)
-        right = (logits.detach().argmax(dim=1) == labels).float()
-        logs["itm_accuracy"] = self._mean(right, counted)
         wrong = (wrong_image, wrong_text)
         entropies = torch.cat([each.entropy for each in wrong])
         valid = torch.cat([each.valid for each in wrong])
         logs["hard_negative_entropy"] = self._mean(entropies, valid)
-        return self._mean(matching.matching(logits, labels), counted)
+
+        def loss(fused: Text) -> Float[Tensor, ""]:
+            logits = model.match(fused)
+            right = (logits.detach().argmax(dim=1) == labels).float()
+            logs["itm_accuracy"] = self._mean(right, counted)
+            return self._mean(matching.matching(logits, labels), counted)
+
+        return images, FusedTerm(texts[text_rows], masks[text_rows], image_rows, loss)
 
     def _gather_texts(
         self, text: Float[Tensor, "batch words dim"], mask: Bool[Tensor, "batch words"]
@@ -296,7 +305,7 @@ class PairObjectives(nn.Module):
         logs: Logs,
         *,
         taught: float,
-    ) -> Float[Tensor, ""]:
+    ) -> FusedTerm:
         """MLM: hidden words, read off the fused text; the teacher reads the same hidden text."""
         ids, mask = self.words.without_end(*batch.text())
         hidden = hide_words(
@@ -307,23 +316,25 @@ class PairObjectives(nn.Module):
             uniforms=draws.masking[:, : ids.shape[1]],
         ).on(encoded.ids.device)
 
-        def word_logits(reader: MPlug, image: Tensor) -> Tensor:
-            text = reader.encode_text(hidden.ids, encoded.mask)
-            fused = reader.fuse_text(text, image, encoded.mask)
+        def word_logits(reader: MPlug, fused: Text) -> Float[Tensor, "asked vocab"]:
             return reader.masked_word_logits(fused.flatten(0, 1).index_select(0, hidden.places))
 
-        logits, words = word_logits(model, encoded.image), hidden.words
-        plain = self._mean(masked_lm.word_losses(logits, words))
-        logs["mlm"] = plain.detach()
-        if taught == 0.0:
-            return plain
-        with torch.no_grad():
-            teacher_logits = word_logits(self.teacher, encoded.teacher_image)
-        return self._mean(
-            masked_lm.distilled_word_losses(
-                logits, words, teacher_logits=teacher_logits, share=taught
+        def loss(fused: Text) -> Float[Tensor, ""]:
+            logits = word_logits(model, fused)
+            plain = self._mean(masked_lm.word_losses(logits, hidden.words))
+            logs["mlm"] = plain.detach()
+            if taught == 0.0:
+                return plain
+            with torch.no_grad():
+                text = self.teacher.encode_text(hidden.ids, encoded.mask)
+                read = self.teacher.fuse_text(text, encoded.teacher_image, encoded.mask)
+                teacher_logits = word_logits(self.teacher, read)
+            softened = masked_lm.distilled_word_losses(
+                logits, hidden.words, teacher_logits=teacher_logits, share=taught
             )
-        )
+            return self._mean(softened)
+
+        return FusedTerm(model.encode_text(hidden.ids, encoded.mask), encoded.mask, None, loss)
 
     def _continue(
         self, model: MPlug, batch: Batch, encoded: Encoded, draws: Draws
