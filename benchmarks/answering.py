@@ -220,7 +220,7 @@ def scored_alone(quick: bool) -> int:
 def largest_difference(size: str, *, quick: bool) -> float:
     """Of the scores of the answers that the twin scores."""
     sizes = {"size": size, "answers": ranked_answers(quick), "subset": scored_alone(quick)}
-    asked = Rival("difference", HERE, "build_difference", sizes)
+    asked = Rival("difference", HERE, "build_difference", sizes, once=True)
     found = compare(
         [asked],
         rounds=1,

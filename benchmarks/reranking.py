@@ -180,7 +180,7 @@ def topic(*, quick: bool) -> Topic:
 def largest_difference(size: str) -> float:
     """Of all scores of one image with the texts."""
     sizes = {"size": size, "images": 1, "texts": len(LENGTHS)}
-    asked = Rival("difference", HERE, "build_difference", sizes)
+    asked = Rival("difference", HERE, "build_difference", sizes, once=True)
     found = compare(
         [asked],
         rounds=1,
