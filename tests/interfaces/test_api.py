@@ -185,6 +185,13 @@ def test_broken_pictures_are_named(model: Model, tmp_path: Path) -> None:
         model.caption("nowhere.jpg")
 
 
+def test_a_text_to_match_is_read_as_training_reads_captions(model: Model) -> None:
+    written, cleaned = "A red circle, left of a box!", "a red circle left of a box"
+    np.testing.assert_array_equal(model.embed_text(written), model.embed_text(cleaned))
+    image = picture(3)
+    assert model.match(image, written) == model.match(image, cleaned)
+
+
 def test_ranking_orders_texts_by_matching(model: Model) -> None:
     ranked = model.rank(picture(1), TEXTS)
     assert {one.text for one in ranked} == set(TEXTS)

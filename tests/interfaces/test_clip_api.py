@@ -8,6 +8,7 @@ import torch
 import mplug
 from mplug.errors import CheckpointError, ConfigError, DataError
 from mplug.interfaces.clip_api import ClipModel, LacksVerb
+from mplug.tasks.clip_search import ClipSearcher
 from mplug.weights.clip_folder import load_clip, save_clip
 from mplug.weights.store import load_pretrained
 from tests.models.small_clip import BAG, CAUSAL, RESNET, TRANSFORMER, clip_config, small_clip
@@ -120,3 +121,12 @@ def test_a_text_that_is_too_long_is_refused(model: ClipModel) -> None:
 def test_nothing_learns_when_it_is_used(model: ClipModel) -> None:
     assert not model.network.training
     assert torch.is_inference_mode_enabled() is False
+
+
+def test_a_text_is_read_as_training_and_evaluation_read_it(model: ClipModel) -> None:
+    texts = ["A red circle, left of a box!", "a blue box"]
+    searched = ClipSearcher(model.network, model.tokenizer).texts(texts)
+    np.testing.assert_allclose(model.embed_text(texts), searched.numpy(), atol=1e-6)
+    np.testing.assert_array_equal(
+        model.embed_text(texts[0]), model.embed_text("a red circle left of a box")
+    )

@@ -10,7 +10,7 @@ import gzip
 import html
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Self
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
+from mplug.data.text import clean_caption
 from mplug.data.tokenizer import FILE_NAME, Tokenizer
 from mplug.data.whole_file import whole_file
 from mplug.errors import DataError
@@ -162,6 +163,15 @@ def load_tokenizer(path: str | Path) -> Tokenizer | BytePairTokenizer:
     if file.is_file() and (_is_byte_pair if file.suffix == ".json" else _has_header)(file):
         return BytePairTokenizer.load(file)
     return Tokenizer.load(path)
+
+
+def preparation(tokenizer: Tokenizer | BytePairTokenizer) -> Callable[[str], str]:
+    """What is done to a caption before this tokenizer reads it.
+
+    Word pieces read captions without punctuation; byte pairs read them as they are written, as
+    those who trained CLIP had it.
+    """
+    return clean_caption if isinstance(tokenizer, Tokenizer) else str
 
 
 def _byte_symbols() -> list[str]:

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mplug.data.text import whole_text
+from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
 from mplug.inference import zero_shot
 from mplug.interfaces.compute import BATCH, chunks, joined
@@ -141,7 +143,8 @@ class ClipCompute:
     def _ids(self, text: str) -> Tensor:
         """`[start] words [end]`."""
         words = self.tokenizer
-        ids = [words.cls_id, *words.encode(text), words.sep_id]
+        read = whole_text(text) if isinstance(words, Tokenizer) else text
+        ids = [words.cls_id, *words.encode(read), words.sep_id]
         limit: Any = getattr(self.network.config.text, "max_positions", len(ids))
         if len(ids) > limit:
             raise DataError(

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mplug.data.text import whole_text
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
 from mplug.inference.generate import Search, generate
@@ -263,7 +264,7 @@ class Compute:
         return logits.softmax(dim=-1)[:, 1].reshape(len(image), len(texts))
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[self.tokenizer.cls_id, *self.tokenizer.encode(text)] for text in texts]
+        return [[self.tokenizer.cls_id, *self.tokenizer.encode(whole_text(text))] for text in texts]
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids [rows, longest], and the mask of what is no padding."""

@@ -9,9 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mplug.config.schema_clip import CausalTextConfig
-from mplug.data.byte_pair import BytePairTokenizer
+from mplug.data.byte_pair import BytePairTokenizer, preparation
 from mplug.data.records import Record
-from mplug.data.text import clean_caption
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
 from mplug.models.clip import Clip
@@ -48,7 +47,8 @@ class ClipSearcher:
         return torch.cat([self._texts(some) for some in _parts(rows)])
 
     def _ids(self, text: str) -> list[int]:
-        words, sizes = self.tokenizer.encode(clean_caption(text)), self.model.config.text
+        words = self.tokenizer.encode(preparation(self.tokenizer)(text))
+        sizes = self.model.config.text
         longest = sizes.max_positions - 2 if isinstance(sizes, CausalTextConfig) else len(words)
         return [self.tokenizer.cls_id, *words[:longest], self.tokenizer.sep_id]
 

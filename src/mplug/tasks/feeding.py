@@ -7,7 +7,7 @@ from typing import Any
 from mplug.config.schema import DataConfig, RunConfig
 from mplug.config.schema_clip_run import ClipRun
 from mplug.data.batch import Example, Examples, collate
-from mplug.data.byte_pair import BytePairTokenizer
+from mplug.data.byte_pair import BytePairTokenizer, preparation
 from mplug.data.dataset import RecordExamples
 from mplug.data.items import TaskExample, collate_tasks
 from mplug.data.loader import Collate, Loader
@@ -109,6 +109,7 @@ def _pairs(
             image_size=image_size,
             max_words=longest,
             augmentation=make(image_size) if augment and make is not None else None,
+            prepare_text=preparation(tokenizer),
         )
 
     return examples(train, augment=True), examples(validation, augment=False)
