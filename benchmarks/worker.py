@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-MEGABYTE = 2**20
+MEGABYTE = 1e6  # of the page's MB and GB
 
 
 def main() -> None:
@@ -55,7 +55,8 @@ def _peak_mb() -> float:
     except OSError:
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return 1024 * kibibytes / MEGABYTE
 
 
 if __name__ == "__main__":
