@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mplug.data import augment
-from mplug.data.augment import OPERATIONS, Operation, rand_augment
+from mplug.data.augment import OPERATIONS, Operation, rand_augment, recolour
 
 
 def picture(size: tuple[int, int] = (40, 30)) -> Image.Image:
@@ -78,3 +78,18 @@ def test_half_of_the_two_draws_change_nothing_and_all_operations_come_up() -> No
 def test_a_single_pixel_survives_everything() -> None:
     for operation in OPERATIONS:
         assert operation(picture((1, 1)), np.random.default_rng(0)).size == (1, 1)
+
+
+def test_other_colours_keep_what_stands_where_and_repeat_with_the_seed() -> None:
+    halves = Image.new("RGB", (8, 6), (200, 40, 40))
+    halves.paste((40, 40, 200), (4, 0, 8, 6))
+    drawn = [pixels(recolour(halves, random=np.random.default_rng(seed))) for seed in range(40)]
+    for values in drawn:
+        assert values.shape == (6, 8, 3)
+        for half in (values[:, :4], values[:, 4:]):
+            assert (half == half[0, 0]).all()
+    reds = {tuple(values[0, 0]) for values in drawn}
+    assert len(reds) > 30
+    assert all(red == max(red, green, blue) for red, green, blue in reds)  # a hue turns little
+    again = pixels(recolour(halves, random=np.random.default_rng(7)))
+    np.testing.assert_array_equal(again, drawn[7])

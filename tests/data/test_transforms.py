@@ -9,6 +9,7 @@ from mplug.data.transforms import (
     STD,
     FinetuneAugmentation,
     PretrainAugmentation,
+    RecolourAugmentation,
     random_flip,
     random_resized_crop,
     to_array,
@@ -70,7 +71,13 @@ def test_resizing_does_not_keep_the_aspect() -> None:
 @given(
     st.tuples(st.integers(1, 300), st.integers(1, 300)),
     st.integers(0, 1000),
-    st.sampled_from([PretrainAugmentation(size=11), FinetuneAugmentation(size=11)]),
+    st.sampled_from(
+        [
+            PretrainAugmentation(size=11),
+            FinetuneAugmentation(size=11),
+            RecolourAugmentation(size=11),
+        ]
+    ),
 )
 def test_any_picture_becomes_a_square_and_the_seed_decides_it(
     size: tuple[int, int], seed: int, augmentation: PretrainAugmentation

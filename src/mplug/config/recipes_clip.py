@@ -20,18 +20,19 @@ def clip_emoji() -> ClipRun:
             validation="emoji/validation.jsonl",
             vocab_size=6000,
             max_words=60,  # keywords are many, and a bag of them has no positions
+            augment="recolour",
         ),
         optim=ClipOptim(
-            steps=3000,
+            steps=1800,
             batch_size=256,
             lr=1e-3,
             warmup_steps=150,
             weight_decay=0.1,
         ),
         train=TrainConfig(
-            evaluate_every=250,
-            save_every=500,
-            blind_every=1000,
+            evaluate_every=300,
+            save_every=600,
+            blind_every=600,
             choose="validation_recall_at_1_image_to_text",
         ),
     )

@@ -150,7 +150,7 @@ class DataConfig(Frozen):
     tokenizer: str | None = None
     vocab_size: PositiveInt = 8000
     max_words: PositiveInt = 30
-    augment: Literal["none", "pretrain", "finetune"] = "pretrain"
+    augment: Literal["none", "pretrain", "finetune", "recolour"] = "pretrain"
     shuffle_captions: bool = False
     max_bad_share: float = Field(default=0.01, ge=0, le=1)
     workers: int = Field(default=0, ge=0)
@@ -297,6 +297,8 @@ class RunConfig(Frozen):
             raise ValueError("task finetune needs tasks, such as tasks.caption.weight=1")
         if self.task == "pretrain" and chosen:
             raise ValueError(f"task pretrain takes no tasks, but tasks has {chosen}")
+        if self.task != "pretrain" and self.data.augment == "recolour":
+            raise ValueError("data.augment recolour is for pretraining: tasks ask for colours")
         if self.task == "self_critical" and chosen != "caption":
             raise ValueError("task self_critical takes tasks.caption and no other task")
         return self

@@ -1,4 +1,7 @@
-"""RandAugment as mPLUG uses it: two random operations, each half of the time, at one magnitude."""
+"""RandAugment as mPLUG uses it: two random operations, each half of the time, at one magnitude.
+
+And other colours, for pictures whose texts name none.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -17,6 +20,10 @@ SHEAR = 0.21
 TRANSLATION = 7  # pixels, whatever the picture's size
 ROTATION = 21  # degrees
 FILL = (128, 128, 128)
+
+RECOLOURED = (0.6, 1.4)  # times the brightness, the contrast and the saturation
+HUES = 16  # of 256, either way
+TURNED_SHARE = 0.5  # of the pictures, whose hues are turned
 
 
 def identity(image: Image.Image, random: Randomness) -> Image.Image:
@@ -86,6 +93,18 @@ def rand_augment(
         if random.random() < OPERATION_SHARE:
             image = operation(image, random)
     return image
+
+
+def recolour(image: Image.Image, *, random: Randomness) -> Image.Image:
+    """An RGB picture as someone with other paints, or in other light, would have it."""
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = enhance(image).enhance(float(random.uniform(*RECOLOURED)))
+    if random.random() >= TURNED_SHARE:
+        return image
+    turn = int(random.integers(-HUES, HUES + 1))
+    hue, saturation, value = image.convert("HSV").split()
+    hue = hue.point([(level + turn) % 256 for level in range(256)])
+    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
 
 def _sign(random: Randomness) -> int:

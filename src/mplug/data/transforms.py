@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageOps
 
-from mplug.data.augment import Randomness, rand_augment
+from mplug.data.augment import Randomness, rand_augment, recolour
 from mplug.data.text import mirror_caption
 
 # CLIP's, which the visual encoder was made for.
@@ -92,6 +92,21 @@ class FinetuneAugmentation(PretrainAugmentation):
     """The same with larger crops, as in fine-tuning."""
 
     smallest_share: ClassVar[float] = 0.5
+
+
+@dataclass(frozen=True)
+class RecolourAugmentation(FinetuneAugmentation):
+    """The same in other colours, for drawings of one thing by artists who paint differently.
+
+    Only where texts name no colours: nobody asks here whether a red thing is still red.
+    """
+
+    def __call__(
+        self, image: Image.Image, caption: str, *, random: Randomness, may_flip: bool = True
+    ) -> tuple[Image.Image, str]:
+        """A square picture of side `size`, with its caption."""
+        image, caption = super().__call__(image, caption, random=random, may_flip=may_flip)
+        return recolour(image, random=random), caption
 
 
 def random_resized_crop(

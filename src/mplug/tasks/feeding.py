@@ -19,12 +19,21 @@ from mplug.data.scenes.tasks import SceneTasks
 from mplug.data.task_augment import TaskAugmentation
 from mplug.data.task_records import LONGEST_READ, TaskRecords
 from mplug.data.tokenizer import Tokenizer
-from mplug.data.transforms import FinetuneAugmentation, PretrainAugmentation
+from mplug.data.transforms import (
+    FinetuneAugmentation,
+    PretrainAugmentation,
+    RecolourAugmentation,
+)
 from mplug.errors import ConfigError
 from mplug.tasks.setup import SPECIALS, Records, Sources
 from mplug.training.distributed import Processes
 
-AUGMENTATIONS = {"none": None, "pretrain": PretrainAugmentation, "finetune": FinetuneAugmentation}
+AUGMENTATIONS = {
+    "none": None,
+    "pretrain": PretrainAugmentation,
+    "finetune": FinetuneAugmentation,
+    "recolour": RecolourAugmentation,
+}
 LEAST_BATCHES = 8  # of validation: fewer say little of how much batches differ
 SCENES_READ = 2000  # for the frequencies of their captions' words
 SMALLEST_BATCH = 4  # of validation: with fewer pairs there is nothing to tell apart
