@@ -23,16 +23,16 @@ def clip_emoji() -> ClipRun:
             augment="recolour",
         ),
         optim=ClipOptim(
-            steps=1800,
+            steps=1300,
             batch_size=256,
             lr=1e-3,
-            warmup_steps=150,
+            warmup_steps=130,
             weight_decay=0.1,
         ),
         train=TrainConfig(
-            evaluate_every=300,
-            save_every=600,
-            blind_every=600,
+            evaluate_every=260,
+            save_every=520,
+            blind_every=520,
             choose="validation_recall_at_1_image_to_text",
         ),
     )
