@@ -7,7 +7,7 @@ from mplug.config.sizes_clip import CONTEXT, clip_size
 
 
 def clip_emoji() -> ClipRun:
-    """CLIP on whole emoji sets, for two cores in half an hour.
+    """CLIP on whole emoji sets, for one core in half an hour.
 
     `mplug data emoji DIR` makes the records: other artists' pictures to learn from and to validate
     on, and one artist's, never seen, to test on.
