@@ -209,6 +209,6 @@ def test_every_row_of_the_experiment_is_a_run() -> None:
     assert len(experiment.names(seeds=2)) == 2 * len(ROWS) == 12
     for changes in ROWS.values():
         derive(experiment._pretraining, changes)
-    assert experiment._pretraining.optim.warmup_steps == 5
+    assert experiment._pretraining.optim.warmup_steps == 3
     with pytest.raises(ConfigError, match="no cell"):
         parsed("everything/0")
