@@ -77,8 +77,8 @@ def uniter_scenes_tasks() -> UniterRun:
     """UNITER's downstream tasks on the same scenes, all at once, from runs/uniter-scenes-pretrain.
 
     Answers, search with hard negatives, statements about two pictures, regions that phrases mean,
-    and entailment. Half an hour on one core: of the published 399 candidates for every pair, few
-    are left.
+    and entailment. Seventeen minutes on one core: of the published 399 candidates for every pair,
+    few are left.
     """
     return derive(
         uniter_scenes_pretrain(),
