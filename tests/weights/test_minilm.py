@@ -24,7 +24,7 @@ def test_minilm_gives_its_published_similarities_as_it_came_and_imported(tmp_pat
     assert_similar(Sentences(str(folder)))
 
     imported = tmp_path / "imported"
-    save_import(import_weights(Request(folder, kind="bert")), imported)
+    save_import(import_weights(Request(str(folder), kind="bert")), imported)
     assert_similar(Sentences(str(imported)))
 
 
