@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import arithmetic, roof, systems
-from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, run_alone
+from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, counted, run_alone
 from mplug.config.schema import GenerationConfig
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
@@ -221,14 +221,7 @@ def largest_difference(size: str, *, quick: bool) -> float:
     """Of the scores of the answers that the twin scores."""
     sizes = {"size": size, "answers": ranked_answers(quick), "subset": scored_alone(quick)}
     asked = Rival("difference", HERE, "build_difference", sizes, once=True)
-    found = compare(
-        [asked],
-        rounds=1,
-        threads=roof.THREADS,
-        reference=asked.name,
-        title="Scores of answers by both ways",
-    )
-    return found[asked.name].counts["apart"]
+    return counted(asked, threads=roof.THREADS, title="Scores of answers by both ways")["apart"]
 
 
 def _ranking(size: str, *, quick: bool) -> Comparison:

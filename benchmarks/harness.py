@@ -44,6 +44,7 @@ __all__ = [
     "Table",
     "Topic",
     "compare",
+    "counted",
     "run_alone",
 ]
 
@@ -181,6 +182,12 @@ def compare(
     built = {name: worker.build_seconds for name, worker in workers.items()}
     found = _found(rivals, answers, built=built, reference=reference)
     return Comparison(title, reference, threads, rounds, found)
+
+
+def counted(rival: Rival, *, threads: int | None, title: str) -> Mapping[str, float]:
+    """What a rival counts in one round of its own, whose time is of no interest."""
+    found = compare([rival], rounds=1, threads=threads, reference=rival.name, title=title)
+    return found[rival.name].counts
 
 
 def _found(

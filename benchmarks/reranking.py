@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks import arithmetic, roof, systems
-from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, run_alone
+from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, counted, run_alone
 from mplug.inference.pairs import match_pairs
 from mplug.models.mplug import MPlug
 
@@ -181,14 +181,7 @@ def largest_difference(size: str) -> float:
     """Of all scores of one image with the texts."""
     sizes = {"size": size, "images": 1, "texts": len(LENGTHS)}
     asked = Rival("difference", HERE, "build_difference", sizes, once=True)
-    found = compare(
-        [asked],
-        rounds=1,
-        threads=roof.THREADS,
-        reference=asked.name,
-        title="Scores of pairs by both ways",
-    )
-    return found[asked.name].counts["apart"]
+    return counted(asked, threads=roof.THREADS, title="Scores of pairs by both ways")["apart"]
 
 
 def _compare(

@@ -10,7 +10,7 @@ import gzip
 import html
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Self
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from mplug.data.text import clean_caption
+from mplug.data.text import MAX_WORDS, clean_caption
 from mplug.data.tokenizer import FILE_NAME, Tokenizer
 from mplug.data.whole_file import whole_file
 from mplug.errors import DataError
@@ -165,13 +165,17 @@ def load_tokenizer(path: str | Path) -> Tokenizer | BytePairTokenizer:
     return Tokenizer.load(path)
 
 
-def preparation(tokenizer: Tokenizer | BytePairTokenizer) -> Callable[[str], str]:
-    """What is done to a caption before this tokenizer reads it.
+def prepared(
+    caption: str, tokenizer: Tokenizer | BytePairTokenizer, *, max_words: int = MAX_WORDS
+) -> str:
+    """A caption as this tokenizer is to read it.
 
-    Word pieces read captions without punctuation; byte pairs read them as they are written, as
+    Word pieces read its first words, without punctuation; byte pairs read it as it is written, as
     those who trained CLIP had it.
     """
-    return clean_caption if isinstance(tokenizer, Tokenizer) else str
+    if isinstance(tokenizer, Tokenizer):
+        return clean_caption(caption, max_words=max_words)
+    return caption
 
 
 def _byte_symbols() -> list[str]:

@@ -44,8 +44,9 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 def _line(number: int, raw: bytes, file: BinaryIO) -> Line:
     if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
-        while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-            pass  # not kept, so that a file of one endless line needs little memory
+        rest = file.readline(MAX_LINE_BYTES)
+        while rest and not rest.endswith(b"\n"):  # a part at a time: an endless line fits in memory
+            rest = file.readline(MAX_LINE_BYTES)
         return Line(number, "", f"the line is longer than {MAX_LINE_BYTES:,} bytes")
     raw = raw.removesuffix(b"\n").removesuffix(b"\r")
     try:

@@ -54,11 +54,6 @@ def clean_caption(text: str, *, max_words: int = MAX_WORDS) -> str:
     return " ".join(text.split()[:max_words])
 
 
-def whole_text(text: str) -> str:
-    """A text that a user gives to be matched: cleaned as captions are, and not cut."""
-    return clean_caption(text, max_words=len(text))
-
-
 def lower_caption(text: str) -> str:
     """Lower-case with single spaces: how caption fine-tuning reads its targets."""
     return " ".join(text.lower().split())

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mplug.data.text import whole_text
-from mplug.data.tokenizer import Tokenizer
+from mplug.data.byte_pair import prepared
 from mplug.errors import DataError
 from mplug.inference import zero_shot
 from mplug.interfaces.compute import BATCH, chunks, joined
@@ -143,8 +142,8 @@ class ClipCompute:
     def _ids(self, text: str) -> Tensor:
         """`[start] words [end]`."""
         words = self.tokenizer
-        read = whole_text(text) if isinstance(words, Tokenizer) else text
-        ids = [words.cls_id, *words.encode(read), words.sep_id]
+        whole = prepared(text, words, max_words=len(text))
+        ids = [words.cls_id, *words.encode(whole), words.sep_id]
         limit: Any = getattr(self.network.config.text, "max_positions", len(ids))
         if len(ids) > limit:
             raise DataError(

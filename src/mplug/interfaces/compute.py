@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mplug.data.text import whole_text
+from mplug.data.text import clean_caption
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
 from mplug.inference.generate import Search, generate
@@ -264,7 +264,9 @@ class Compute:
         return logits.softmax(dim=-1)[:, 1].reshape(len(image), len(texts))
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[self.tokenizer.cls_id, *self.tokenizer.encode(whole_text(text))] for text in texts]
+        words = self.tokenizer
+        whole = [clean_caption(text, max_words=len(text)) for text in texts]
+        return [[words.cls_id, *words.encode(text)] for text in whole]
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids [rows, longest], and the mask of what is no padding."""

@@ -60,7 +60,7 @@ def make_task(
         model,
         objectives=config.objectives,
         optim=config.optim,
-        words=Words.of(tokenizer, device=processes.device),
+        words=Words.of(tokenizer),
         longest=config.data.max_words + SPECIALS,
         seed=config.train.seed,
         processes=processes,
@@ -85,7 +85,7 @@ def _finetuning(
         pairs = PairObjectives(
             model,
             objectives=config.objectives,
-            words=Words.of(tokenizer, device=processes.device),
+            words=Words.of(tokenizer),
             longest=config.data.max_words + SPECIALS,
             seed=config.train.seed,
             processes=processes,

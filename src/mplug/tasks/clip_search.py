@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mplug.config.schema_clip import CausalTextConfig
-from mplug.data.byte_pair import BytePairTokenizer, preparation
+from mplug.data.byte_pair import BytePairTokenizer, prepared
 from mplug.data.records import Record
 from mplug.data.tokenizer import Tokenizer
 from mplug.errors import DataError
@@ -47,7 +47,7 @@ class ClipSearcher:
         return torch.cat([self._texts(some) for some in _parts(rows)])
 
     def _ids(self, text: str) -> list[int]:
-        words = self.tokenizer.encode(preparation(self.tokenizer)(text))
+        words = self.tokenizer.encode(prepared(text, self.tokenizer))
         sizes = self.model.config.text
         longest = sizes.max_positions - 2 if isinstance(sizes, CausalTextConfig) else len(words)
         return [self.tokenizer.cls_id, *words[:longest], self.tokenizer.sep_id]

@@ -1,13 +1,13 @@
 """A run's examples, from records or scenes, and the batches that its steps are fed with."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from mplug.config.schema import DataConfig, RunConfig
 from mplug.config.schema_clip_run import ClipRun
 from mplug.data.batch import Example, Examples, collate
-from mplug.data.byte_pair import BytePairTokenizer, preparation
+from mplug.data.byte_pair import BytePairTokenizer, prepared
 from mplug.data.dataset import RecordExamples
 from mplug.data.items import TaskExample, collate_tasks
 from mplug.data.loader import Collate, Loader
@@ -118,7 +118,7 @@ def _pairs(
             image_size=image_size,
             max_words=longest,
             augmentation=make(image_size) if augment and make is not None else None,
-            prepare_text=preparation(tokenizer),
+            prepare_text=partial(prepared, tokenizer=tokenizer),
         )
 
     return examples(train, augment=True), examples(validation, augment=False)

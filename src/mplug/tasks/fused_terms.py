@@ -47,7 +47,9 @@ def _joined_places(
 ) -> Int[Tensor, "all_texts"] | None:
     if len(terms) == 1:  # nothing to share if its texts have images of their own
         return terms[0].places
-    beside = torch.arange(max(len(term.text) for term in terms), device=device)
     return torch.cat(
-        [beside[: len(term.text)] if term.places is None else term.places for term in terms]
+        [
+            torch.arange(len(term.text), device=device) if term.places is None else term.places
+            for term in terms
+        ]
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -78,15 +79,13 @@ class Observer:
         lengths = torch.tensor([len(row) for row in rows])
         mask = (torch.arange(longest) < lengths[:, None]).to(self.device)
         ids, by_length = ids.to(self.device), lengths.argsort(stable=True)
-        dim = self.model.config.text.hidden_size
-        states = torch.zeros(len(rows), longest, dim, device=self.device)
+        parts = []
         for part in _slices(len(rows), PAIRS):
             own = by_length[part]
             width = int(lengths[own[-1]])
             read = self.model.encode_text(ids[own, :width], mask[own, :width])
-            states = states.to(read.dtype)
-            states[own, :width] = read
-        return Texts(states, mask)
+            parts.append(F.pad(read, (0, 0, 0, longest - width)))
+        return Texts(torch.cat(parts)[by_length.argsort()], mask)
 
     @torch.inference_mode()
     def similarity(self, images: Images, texts: Texts) -> Floats:

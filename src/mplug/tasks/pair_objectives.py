@@ -20,7 +20,7 @@ from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_
 from mplug.tasks.bank import Bank, gather_bank
 from mplug.tasks.draws import Draws, draw
 from mplug.tasks.fused_terms import FusedTerm, fused_losses
-from mplug.tasks.host import send
+from mplug.tasks.host import send, send_all
 from mplug.tasks.means import global_mean
 from mplug.tasks.tagging import Tagging
 from mplug.tasks.word_plans import CutCaptions, cut_captions, hide_words
@@ -76,7 +76,7 @@ class PairObjectives(nn.Module):
             self.tagging = Tagging(
                 text.hidden_size, vocab_size=text.vocab_size, processes=processes
             )
-        self.objectives, self.words, self.longest = objectives, words.on("cpu"), longest
+        self.objectives, self.words, self.longest = objectives, words, longest
         self.seed, self.processes = seed, processes
 
     def follow(self, model: MPlug, step: int) -> None:
@@ -308,13 +308,14 @@ class PairObjectives(nn.Module):
     ) -> FusedTerm:
         """MLM: hidden words, read off the fused text; the teacher reads the same hidden text."""
         ids, mask = self.words.without_end(*batch.text())
-        hidden = hide_words(
+        chosen = hide_words(
             ids,
             mask,
             words=self.words,
             share=self.objectives.mask_share,
             uniforms=draws.masking[:, : ids.shape[1]],
-        ).on(encoded.ids.device)
+        )
+        hidden = send_all(chosen, encoded.ids.device)
 
         def word_logits(reader: MPlug, fused: Text) -> Float[Tensor, "asked vocab"]:
             return reader.masked_word_logits(fused.flatten(0, 1).index_select(0, hidden.places))
@@ -343,12 +344,13 @@ class PairObjectives(nn.Module):
 
         Where the prefix is empty the memory is the unfused image, as it is in captioning.
         """
-        cut = cut_captions(
+        chosen = cut_captions(
             *batch.text(),
             words=self.words,
             empty_share=self.objectives.empty_prefix_share,
             uniforms=draws.prefix,
-        ).on(encoded.ids.device)
+        )
+        cut = send_all(chosen, encoded.ids.device)
         memory, memory_mask = _prefix_memory(model, encoded.image, cut)
         states = model.decoder.states(cut.ids, cut.mask, memory, memory_mask)
         logits = model.decoder.logits(states.flatten(0, 1).index_select(0, cut.places))

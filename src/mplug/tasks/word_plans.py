@@ -4,15 +4,13 @@ How many words are asked for says how large tensors are. Counted on a device, th
 wait for all that the device has yet to do before it could go on.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mplug.models.decoder import shifted
 from mplug.objectives import masked_lm, prefix_lm
-from mplug.tasks.host import send
 from mplug.tasks.words import Words
 
 
@@ -22,10 +20,6 @@ class HiddenWords(NamedTuple):
     ids: Int[Tensor, "batch words"]
     places: Int[Tensor, "asked"]  # in all rows' words, one row behind the other
     words: Int[Tensor, "asked"]
-
-    def on(self, device: torch.device) -> Self:
-        """The same on a device."""
-        return type(self)(*(send(each, device) for each in self))
 
 
 def hide_words(
@@ -60,10 +54,6 @@ class CutCaptions(NamedTuple):
     mask: Bool[Tensor, "batch inputs"]
     places: Int[Tensor, "written"]  # in all rows' inputs, one row behind the other
     words: Int[Tensor, "written"]  # that follow there
-
-    def on(self, device: torch.device) -> Self:
-        """The same on a device."""
-        return type(self)(*(send(each, device) for each in self))
 
 
 def cut_captions(

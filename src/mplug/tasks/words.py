@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mplug.data.tokenizer import Tokenizer
 
+HOST = torch.device("cpu")
+
 
 class Words(NamedTuple):
     """Ids of the special tokens, and which ids are ordinary words."""
@@ -19,8 +21,8 @@ class Words(NamedTuple):
     is_ordinary: Bool[Tensor, "vocab"]
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, *, device: torch.device) -> Self:
-        """The words of `tokenizer`."""
+    def of(cls, tokenizer: Tokenizer, *, device: torch.device = HOST) -> Self:
+        """The words of `tokenizer`, on the host where words are chosen before they are sent."""
         ordinary = sorted(set(range(tokenizer.vocab_size)) - tokenizer.special_ids)
         is_ordinary = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
         is_ordinary[ordinary] = True
@@ -30,12 +32,6 @@ class Words(NamedTuple):
             tokenizer.mask_id,
             torch.tensor(ordinary, device=device),
             is_ordinary.to(device),
-        )
-
-    def on(self, device: torch.device | str) -> Self:
-        """The same words on another device."""
-        return self._replace(
-            ordinary=self.ordinary.to(device), is_ordinary=self.is_ordinary.to(device)
         )
 
     def without_end(

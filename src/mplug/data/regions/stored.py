@@ -150,7 +150,7 @@ def read_arrays(
             return {name: _array(archive, member) for name, member in members.items()}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; `mplug regions` makes them") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
         raise DataError(f"{path}: not a readable .npz file: {error}") from error
 
 
