@@ -56,7 +56,7 @@ def test_it_works_in_low_precision() -> None:
 
 
 def test_it_keeps_less_for_the_backward_pass() -> None:
-    """Probabilities and a byte a draw: 5 bytes for every pair of places, not 12."""
+    """A byte a draw: 1 byte for every pair of places, not 12."""
     inputs, kept = given(torch.float32), dict[int, int]()
 
     def note(tensor: Tensor) -> Tensor:
@@ -68,4 +68,4 @@ def test_it_keeps_less_for_the_backward_pass() -> None:
         read = dropped_attention(*inputs, None, dropout=0.4)
     assert read.requires_grad
     own = sum(each.untyped_storage().nbytes() for each in inputs)
-    assert sum(kept.values()) - own == 5 * 3 * 2 * 5 * 7
+    assert sum(kept.values()) - own == 3 * 2 * 5 * 7

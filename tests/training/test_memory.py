@@ -24,6 +24,23 @@ for _ in range(2):
 """
 
 
+LARGE = """
+from pathlib import Path
+import torch
+from mplug.training.memory import keep_freed_memory
+
+def held():  # MB
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+keep_freed_memory()
+before = held()
+large = torch.ones(25_000_000)  # 100 MB
+small = torch.ones(300_000)  # behind it
+del large
+print(held() - before)
+"""
+
+
 def pages(*words: str) -> int:
     """How many pages the second of two equal steps maps."""
     done = subprocess.run(
@@ -38,3 +55,9 @@ def pages(*words: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="counts pages as Linux does")
 def test_a_step_asks_for_no_memory_that_the_last_one_freed() -> None:
     assert pages("keep") < pages() / 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a process holds as Linux tells it")
+def test_a_large_block_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 50

@@ -52,14 +52,30 @@ def test_everything_comes_back_bit_for_bit(tmp_path: Path) -> None:
         assert torch.equal(tensors(after)[name], value), name
 
 
-def test_a_parameter_never_used_has_no_averages_to_save(tmp_path: Path) -> None:
-    before = state_after(1)
-    save(before, tmp_path)
-    keys = load_file(tmp_path / OPTIMIZER)
-    assert "exp_avg:sometimes.weight" in keys  # step 0 uses it
-    before = state_after(0)
-    save(before, tmp_path)
-    assert load_file(tmp_path / OPTIMIZER) == {}
+def test_every_parameter_has_averages_before_the_first_update(tmp_path: Path) -> None:
+    save(state_after(0), tmp_path)
+    averages = load_file(tmp_path / OPTIMIZER)
+    assert {name for name in averages if name.startswith("exp_avg:")} == {
+        f"exp_avg:{name}"
+        for name, parameter in state_after(0).task.named_parameters()
+        if parameter.requires_grad
+    }
+    assert not any(value.any() for value in averages.values())
+
+
+def test_averages_that_a_file_lacks_begin_at_their_first_update(tmp_path: Path) -> None:
+    before = state_after(2)
+    checkpoint = save(before, tmp_path)
+    averages = load_file(tmp_path / OPTIMIZER)
+    kept = {name: value for name, value in averages.items() if "sometimes" not in name}
+    save_file(kept, tmp_path / OPTIMIZER)
+    after = state_after(0)
+    after.restore(checkpoint)
+    assert "exp_avg of sometimes.weight" not in tensors(after)
+    for parameter in after.task.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    after.optimizer.step()
+    assert tensors(after).keys() == tensors(before).keys()
 
 
 def test_expected_bytes_are_those_written(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mplug.nn.attention import Attention
+from mplug.nn.remade import remade
 
 States = Float[Tensor, "batch words dim"]
 
@@ -29,7 +30,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: States) -> States:
         """Applied to every position alike."""
-        narrowed: Tensor = self.narrow(self.activation(self.widen(x)))
+        with remade(self.activation, self.widen(x)) as active:
+            narrowed: Tensor = self.narrow(active)
         return narrowed
 
 

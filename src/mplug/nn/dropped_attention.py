@@ -1,7 +1,7 @@
 """Attention with dropout where no fused kernel knows it: on CPUs.
 
 The plain way keeps the probabilities, the draws as floats and the product of both for the backward
-pass. Here the probabilities and one byte a draw are kept, and the product is made again.
+pass. Here one byte a draw is kept, and the rest is made again: it is large, and little arithmetic.
 """
 
 from typing import Any
@@ -26,6 +26,15 @@ def dropped_attention(
     return read
 
 
+def _probability(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    if mask is not None:
+        scores.masked_fill_(~mask, -torch.inf)
+    probability = scores.softmax(dim=-1)
+    # Whoever may look nowhere reads nothing.
+    return probability if mask is None else probability.masked_fill_(~mask, 0.0)
+
+
 class _DroppedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -33,20 +42,16 @@ class _DroppedAttention(torch.autograd.Function):
     ) -> Tensor:
         # Sublayers give one dtype; autocast would only take turns with the softmax.
         with torch.autocast(query.device.type, enabled=False):
-            scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-            if mask is not None:
-                scores.masked_fill_(~mask, -torch.inf)
-            probability = scores.softmax(dim=-1)
-            if mask is not None:  # whoever may look nowhere reads nothing
-                probability = probability.masked_fill_(~mask, 0.0)
+            probability = _probability(query, key, mask)
             kept = torch.empty_like(probability, dtype=torch.bool).bernoulli_(1 - dropout)
-            ctx.save_for_backward(query, key, value, probability, kept)
+            ctx.save_for_backward(query, key, value, mask, kept)
             ctx.dropout = dropout
             return (probability * kept).mul_(1 / (1 - dropout)) @ value
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, probability, kept = ctx.saved_tensors
+        query, key, value, mask, kept = ctx.saved_tensors
+        probability = _probability(query, key, mask)
         (gradient,), scale = gradients, 1 / (1 - ctx.dropout)
         dropped = (probability * kept).mul_(scale)
         value_gradient = dropped.transpose(-1, -2) @ gradient

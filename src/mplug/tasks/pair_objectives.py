@@ -136,6 +136,10 @@ class PairObjectives(nn.Module):
         losses: Logs = {}
         logs: Logs = {}
         images, fused = encoded.image, dict[str, FusedTerm]()
+        # First: gradients come backwards, so that the fused texts, whose states are the most, are
+        # let go before the decoder's gradients fill their place.
+        if "prefix_lm" in names:
+            losses["prefix_lm"] = self._continue(model, batch, encoded, draws)
         if "itc" in names or "itm" in names:
             contrast, loss = self._contrast(
                 model, batch, encoded, logs, taught=taught, remember=remember
@@ -149,10 +153,9 @@ class PairObjectives(nn.Module):
         if "mlm" in names:
             fused["mlm"] = self._fill_in(model, batch, encoded, draws, logs, taught=taught)
         losses |= fused_losses(model, images, fused)
-        if "prefix_lm" in names:
-            losses["prefix_lm"] = self._continue(model, batch, encoded, draws)
         if "tags" in names:
             losses["tags"] = self._tag(batch, encoded)
+        losses = {name: losses[name] for name in OBJECTIVES if name in losses}
         return losses, {**{name: loss.detach() for name, loss in losses.items()}, **logs}
 
     def _encode(self, model: MPlug, batch: Batch, image: Image | None) -> Encoded:

@@ -5,7 +5,9 @@ import ctypes
 # The C library's names for these settings (malloc.h).
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 NEVER_TRIM = -1
-LARGEST_BLOCK = 1 << 30  # bytes
+# Bytes. Larger ones (gradients of word embeddings, a queue's copy) are given back: they fit into no
+# gap between others, and would make the process grow.
+LARGEST_BLOCK = 64 << 20
 
 
 def keep_freed_memory() -> bool:
@@ -13,7 +15,7 @@ def keep_freed_memory() -> bool:
 
     A training step frees gigabytes and asks for as many again. Given back to the system in
     between, every page of them is cleared and mapped anew: on CPUs element-wise work then takes
-    several times as long as its arithmetic. What a process holds at its peak stays the same.
+    several times as long as its arithmetic.
     """
     try:
         set_option = ctypes.CDLL(None).mallopt

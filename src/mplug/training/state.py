@@ -132,7 +132,7 @@ def _named(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
 
 
 def _optimizer_tensors(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
-    """The optimiser's state as `<what>:<parameter>`; parameters never yet updated have none."""
+    """The optimiser's state as `<what>:<parameter>`."""
     return {
         f"{what}:{name}": value
         for name, parameter in _named(optimizer).items()
