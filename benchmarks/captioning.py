@@ -112,7 +112,8 @@ def topic(*, quick: bool) -> Topic:
         rivals = [Rival("BLIP", HERE, "build_blip", {"size": size, "batch": batch})]
         for precision in BARS:
             arguments = {"size": size, "batch": batch, "precision": precision}
-            rivals.append(Rival(f"mplug {precision}", HERE, "build_ours", arguments))
+            once = not (quick or roof.has_hardware(precision))
+            rivals.append(Rival(f"mplug {precision}", HERE, "build_ours", arguments, once=once))
         rivals += roof.rivals(quick=quick)
         if batch == 1:
             arguments = {"size": size, "batch": batch}

@@ -26,6 +26,7 @@ HERE = "benchmarks.data_path"
 BAR, WAIT_PERCENT = 1.25, 2.0
 SIZES = ((640, 480), (1600, 1200))
 SIDE = 256
+FED = 2  # pictures of a step
 Work = Callable[[], dict[str, float]]
 
 
@@ -135,8 +136,8 @@ def topic(*, quick: bool) -> Topic:
         )
     step: dict[str, Any] = {
         "size": "quick" if quick else "base",
-        "batch": 4,
-        "steps": 4 if quick else 8,
+        "batch": FED,
+        "steps": 4 if quick else 6,
     }
     fed = compare(
         [
@@ -146,7 +147,7 @@ def topic(*, quick: bool) -> Topic:
         rounds=2 if quick else 3,
         threads=roof.THREADS,
         reference="0 workers",
-        title="Batches of 4 augmented JPEGs to a step (the image encoder, forward and backward)",
+        title=f"Batches of {FED} augmented JPEGs to a step (the image encoder, there and back)",
     )
     waits = fed["2 workers"].counts["wait_percent"]
     bars.append(

@@ -1,7 +1,7 @@
 """How cost grows: captions, training steps and exact search, beside what the arithmetic says."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from benchmarks import arithmetic, roof, systems
-from benchmarks.harness import Curve, Rival, Table, Topic, compare, run_alone
-from mplug.config.schema import GenerationConfig, MPlugConfig
+from benchmarks.harness import Curve, Rival, Table, Topic, counted, run_alone
+from mplug.config.schema import GenerationConfig
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
 from mplug.inference.index import search
@@ -34,12 +34,6 @@ Points = list[tuple[float, float]]
 Axes = dict[str, list[dict[str, int]]]
 
 
-def config(size: str, *, side: int) -> MPlugConfig:
-    """A benchmark's sizes at another resolution."""
-    found = systems.config(size)
-    return found.model_copy(update={"vision": found.vision.model_copy(update={"image_size": side})})
-
-
 def build_models(*, size: str, captions: Axes, steps: Axes) -> Work:
     """Captions, and training steps, in settings that differ along one axis at a time."""
     models: dict[int, MPlug] = {}
@@ -47,13 +41,14 @@ def build_models(*, size: str, captions: Axes, steps: Axes) -> Work:
     def model_for(side: int) -> MPlug:
         if side not in models:
             torch.manual_seed(0)
-            models[side] = MPlug(config(size, side=side)).eval()
+            models[side] = MPlug(systems.config(size, side=side)).eval()
         return models[side]
 
     def work() -> dict[str, float]:
         found = {}
         for kind, once, axes in (("captions", _caption, captions), ("steps", _step, steps)):
             for axis, settings in axes.items():
+                once(model_for(settings[0]["side"]), size, settings[0])  # to be warm
                 for each in settings:
                     doing = partial(once, model_for(each["side"]), size, each)
                     found[f"{kind} {axis} {each[axis]}"] = _seconds(doing)
@@ -112,7 +107,7 @@ def _seconds(work: Callable[[], object], *, times: int = 1) -> float:
 def caption_gflop(size: str, settings: dict[str, int]) -> float:
     """Useful arithmetic of captions."""
     return arithmetic.captions(
-        config(size, side=settings["side"]),
+        systems.config(size, side=settings["side"]),
         images=settings["batch"],
         beams=settings["beams"],
         written=settings["words"],
@@ -121,7 +116,7 @@ def caption_gflop(size: str, settings: dict[str, int]) -> float:
 
 def step_gflop(size: str, settings: dict[str, int]) -> float:
     """Three times the forward pass: the picture, its keys and values, and the caption over them."""
-    sizes, batch = config(size, side=settings["side"]), settings["batch"]
+    sizes, batch = systems.config(size, side=settings["side"]), settings["batch"]
     tokens = arithmetic.image_tokens(sizes)
     forward = arithmetic.vision(sizes, images=batch)
     forward += arithmetic.memory(sizes, images=batch, tokens=tokens)
@@ -138,11 +133,10 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
-def _measured(title: str, factory: str, arguments: dict[str, Any]) -> dict[str, float]:
-    """Seconds by setting, in a process of its own after all were warmed."""
-    rival = Rival(title, HERE, factory, arguments)
-    found = compare([rival], rounds=1, threads=roof.THREADS, reference=title, title=title)
-    return found[title].counts
+def _measured(title: str, factory: str, arguments: dict[str, Any]) -> Mapping[str, float]:
+    """Seconds by setting, in a process of its own."""
+    rival = Rival(title, HERE, factory, arguments, once=True)
+    return counted(rival, threads=roof.THREADS, title=title)
 
 
 def _curve(title: str, x: str, measured: Points, gflop: Points) -> tuple[Curve, list[str]]:

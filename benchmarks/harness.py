@@ -55,7 +55,7 @@ ROOT = Path(__file__).resolve().parents[1]
 class Rival:
     """One way to do the work: `factory(**arguments)` of `module` returns what does it once.
 
-    `once` is for twins so slow that one round must do, without a warm-up; `share` is the part of
+    `once` is for work so slow that one round must do, without a warm-up; `share` is the part of
     the work that it does, and its seconds are divided by it.
     """
 
@@ -115,6 +115,11 @@ class Comparison:
 
     def __contains__(self, name: object) -> bool:
         return any(each.name == name for each in self.found)
+
+    def ratio_to(self, name: str, other: str) -> float:
+        """How many times as fast as `other` a rival was: the median of the rounds' ratios."""
+        ours, theirs = _of_every_round(self[name].seconds, self[other].seconds)
+        return median(their / our for our, their in zip(ours, theirs, strict=True))
 
     def of_roof(self, name: str) -> float:
         """The share of the roof that a rival's `gflop` reached; 0 if either was not measured.
@@ -197,18 +202,14 @@ def _found(
     built: Mapping[str, float],
     reference: str,
 ) -> list[Found]:
-    """Seconds of the whole work, and ratios of each round; one that ran once meets every round."""
+    """Seconds of the whole work, and ratios of each round."""
     shares = {rival.name: rival.share for rival in rivals}
     seconds = {
         name: [each["seconds"] / shares[name] for each in rows] for name, rows in answers.items()
     }
     result = []
     for name, rows in answers.items():
-        length = max(len(seconds[name]), len(seconds[reference]))
-        own, other = (
-            rows_of * (length if len(rows_of) == 1 else 1)
-            for rows_of in (seconds[name], seconds[reference])
-        )
+        own, other = _of_every_round(seconds[name], seconds[reference])
         result.append(
             Found(
                 name=name,
@@ -222,6 +223,12 @@ def _found(
             )
         )
     return result
+
+
+def _of_every_round(*seconds: list[float]) -> list[list[float]]:
+    """Rivals' seconds, as many of each: one that ran once meets every round of the others."""
+    length = max(map(len, seconds))
+    return [each * (length if len(each) == 1 else 1) for each in seconds]
 
 
 def _medians(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:

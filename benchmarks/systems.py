@@ -18,11 +18,16 @@ PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "int8
 Tensor = torch.Tensor
 
 
-def config(size: str) -> MPlugConfig:
-    """`base`, or `quick`: the same shape of model in miniature."""
-    full = base()
-    if size == "base":
-        return full
+def config(size: str, *, side: int | None = None) -> MPlugConfig:
+    """`base`, or `quick`: the same shape of model in miniature; with `side`, for other pictures."""
+    found = base() if size == "base" else _miniature(base())
+    if side is None:
+        return found
+    vision = found.vision.model_copy(update={"image_size": side})
+    return found.model_copy(update={"vision": vision})
+
+
+def _miniature(full: MPlugConfig) -> MPlugConfig:
     width = {"hidden_size": 64, "num_heads": 4, "intermediate_size": 128, "num_layers": 2}
     return full.model_copy(
         update={
@@ -92,9 +97,9 @@ def blip(size: str, *, kind: str) -> Any:
     return getattr(transformers, kind)(shared).eval()
 
 
-def pixels(size: str, *, images: int) -> Tensor:
+def pixels(size: str, *, images: int, side: int | None = None) -> Tensor:
     """Random pictures."""
-    side = config(size).vision.image_size
+    side = config(size, side=side).vision.image_size
     return torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 

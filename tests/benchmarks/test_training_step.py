@@ -17,17 +17,23 @@ def test_a_step_counts_its_arithmetic_once_and_its_update_every_time() -> None:
 
 
 @pytest.mark.parametrize("hardware", [True, False])
-def test_without_hardware_for_bf16_one_pair_is_measured_once_and_no_bar_binds(
+def test_without_hardware_for_bf16_a_small_step_is_measured_once_and_no_bar_binds(
     hardware: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roof, "has_hardware", lambda precision: precision == "fp32" or hardware)
     monkeypatch.setattr(training_step, "compare", pretended)
     topic = training_step.topic(quick=False)
-    (found,) = topic.comparisons
-    assert found["step bf16"].share == (1 if hardware else 1 / training_step.BATCH)
-    assert ("roof bf16" in found) == hardware
+    found, *small = topic.comparisons
+    assert ("step bf16" in found) == ("roof bf16" in found) == hardware
+    assert [len(each["step bf16"].seconds) for each in small] == [1] * (not hardware)
     assert [bar.binds for bar in topic.bars] == [True, True, True, hardware]
     assert len(topic.notes) == (not hardware)
+
+
+def test_a_small_step_does_less() -> None:
+    whole = build(size="quick", batch=2, precision="float32", count=True)
+    small = build(size="quick", batch=1, precision="float32", count=True, side=32)
+    assert small()["gflop"] < whole()["gflop"] / 2
 
 
 def pretended(
