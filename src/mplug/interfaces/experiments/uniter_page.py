@@ -16,7 +16,7 @@ TITLES = {
     "mlm_itm": "MLM + ITM",
     "regions": "+ MRC-kl + MRFR",
     "alignment": "+ WRA (all)",
-    "joint_masking": "MLM + ITM + MRC-kl + MRFR, both sides masked",
+    "joint_masking": "joint masking, no WRA",
 }
 COLUMNS = {
     "answer_accuracy": "questions",
@@ -74,7 +74,7 @@ def chart(cells: Cells) -> str:
         for metric, title in COLUMNS.items()
     ]
     about = (
-        "An artist it never saw; mean over seeds with its 95% interval. "
+        "An artist it never saw; mean over seeds with its 95% interval, of one seed over scenes. "
         "Mark: the best of what does not see."
     )
     return picture([panel for panel in panels if panel.bars], about=about, form="{:.3f}")
@@ -87,10 +87,10 @@ def _about(cells: Cells) -> str:
     return (
         f"One recipe but for its objectives: {', '.join(steps)}, over {data['pictures']} scenes "
         f"whose boxes are exact, described by {data['encoder']}. Each row is then "
-        "fine-tuned on all tasks at once. Asked about "
-        f"{cells.settings['scenes']} held-out scenes of each kind, of combinations that "
-        "training lacks. Figures are means over seeds in per cent, with Student's 95% interval "
-        "of the mean; of one seed, the interval is over scenes."
+        "fine-tuned on all tasks at once. Joint masking hides words and regions of a pair at once. "
+        f"Asked about {cells.settings['scenes']} held-out scenes of each kind, of combinations "
+        "that training lacks. Figures are means over seeds in per cent, with Student's 95% "
+        "interval of the mean; of one seed, the interval is over scenes."
     )
 
 
