@@ -8,6 +8,7 @@ import torch
 from benchmarks import arithmetic, roof, systems
 from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, counted, run_alone
 from mplug.inference.pairs import match_pairs
+from mplug.inference.texts import encode_texts
 from mplug.models.mplug import MPlug
 
 HERE = "benchmarks.reranking"
@@ -37,7 +38,7 @@ def fast_scores(model: MPlug, given: Given) -> torch.Tensor:
     """Logits of no and yes [pairs, 2], as evaluations and searches make them."""
     return match_pairs(
         model,
-        model.encode_text(given.ids, given.mask),
+        encode_texts(model.encode_text, given.ids, given.mask, at_once=len(given.ids)),
         model.encode_image(given.pixels),
         given.mask,
         text_rows=given.text_rows,

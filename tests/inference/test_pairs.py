@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from mplug.inference import pairs
-from mplug.inference.pairs import buckets, match_pairs
+from mplug.inference import texts
+from mplug.inference.pairs import match_pairs
 from mplug.models.mplug import MPlug
 from tests.models.small import PATCHES, pixels, small_config, small_model, words
 
@@ -50,7 +50,7 @@ def one_by_one(
 def test_pairs_score_as_they_do_one_by_one(
     model: MPlug, masked: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairs, "LEAST", 2)
+    monkeypatch.setattr(texts, "LEAST", 2)
     states = encoded(model)
     seen = torch.arange(PATCHES) < torch.tensor([[4], [PATCHES], [7]]) if masked else None
     together = match_pairs(
@@ -72,13 +72,6 @@ def test_each_picture_of_a_call_is_projected_once_whichever_comes_first(
     image_rows, text_rows = every.T if pictures_first else every[torch.randperm(21)].T
     match_pairs(model, *states, text_rows=text_rows, image_rows=image_rows, at_once=100)
     assert sum(rows) == 3
-
-
-def test_texts_of_a_bucket_are_of_like_lengths_and_no_bucket_is_small() -> None:
-    lengths = [3] * 10 + [5] * 10 + [9] * 30 + [20] * 2
-    assert list(buckets(lengths)) == [slice(0, 20), slice(20, 52)]
-    assert list(buckets([7] * 300)) == [slice(0, 300)]
-    assert list(buckets([])) == []
 
 
 def test_progress_ends_with_everything_done() -> None:

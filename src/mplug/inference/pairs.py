@@ -4,15 +4,14 @@ Pairs of one picture go through the network together, so that the picture is pro
 its texts, and texts of like lengths together, so that little padding is computed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-LEAST = 16  # pairs of a bucket, however much their lengths differ: smaller calls cost more
-SLACK = 4  # words by which the texts of a bucket may differ in length before it is split
+from mplug.inference.texts import buckets
 
 
 @runtime_checkable
@@ -85,15 +84,3 @@ def each_once(
     """
     seen, places = torch.unique(image_rows, return_inverse=True, dim=0)
     return (image_rows, None) if len(seen) == len(image_rows) else (seen, places)
-
-
-def buckets(lengths: Sequence[int]) -> Iterator[slice]:
-    """Slices of texts whose rising `lengths` differ little, none of them needlessly small."""
-    first = 0
-    for place, length in enumerate(lengths):
-        full = place - first >= LEAST and len(lengths) - place >= LEAST
-        if full and length - lengths[first] > SLACK:
-            yield slice(first, place)
-            first = place
-    if lengths:
-        yield slice(first, len(lengths))

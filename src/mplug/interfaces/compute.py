@@ -17,6 +17,7 @@ from mplug.inference.generate import Search, generate
 from mplug.inference.grounding import find_boxes
 from mplug.inference.pairs import match_pairs
 from mplug.inference.rank import Ranking, rank_answers
+from mplug.inference.texts import encode_texts
 from mplug.interfaces.pictures import Picture
 from mplug.models.mplug import MPlug
 from mplug.objectives.boxes import from_bins, to_corners
@@ -207,7 +208,7 @@ class Compute:
     def _encode_texts(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """States of `[CLS] words`, and the mask of what is no padding."""
         ids, mask = self._padded(rows)
-        return self.network.encode_text(ids, mask), mask
+        return encode_texts(self.network.encode_text, ids, mask, at_once=BATCH), mask
 
     def _pairs(self, pictures: Sequence[Picture], rows: Sequence[list[int]]) -> _Pairs:
         """Each text beside its picture; a picture that comes again is encoded once."""

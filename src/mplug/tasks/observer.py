@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from mplug.data.tokenizer import Tokenizer
 from mplug.inference.beam_search import BeamSearch
 from mplug.inference.generate import generate
 from mplug.inference.pairs import match_pairs
+from mplug.inference.texts import encode_texts
 from mplug.models.mplug import MPlug
 
 BATCH = 50  # pictures that go through the network at once
@@ -68,7 +68,7 @@ class Observer:
 
     @torch.inference_mode()
     def encoded(self, rows: Sequence[list[int]]) -> Texts:
-        """Encode texts that are ids already, of any lengths; those of like lengths together.
+        """Encode texts that are ids already, of any lengths.
 
         Behind a text's last word its states are zeros, or what its neighbours' padding left there.
         """
@@ -78,14 +78,8 @@ class Observer:
             ids[place, : len(row)] = torch.tensor(row)
         lengths = torch.tensor([len(row) for row in rows])
         mask = (torch.arange(longest) < lengths[:, None]).to(self.device)
-        ids, by_length = ids.to(self.device), lengths.argsort(stable=True)
-        parts = []
-        for part in _slices(len(rows), PAIRS):
-            own = by_length[part]
-            width = int(lengths[own[-1]])
-            read = self.model.encode_text(ids[own, :width], mask[own, :width])
-            parts.append(F.pad(read, (0, 0, 0, longest - width)))
-        return Texts(torch.cat(parts)[by_length.argsort()], mask)
+        read = encode_texts(self.model.encode_text, ids.to(self.device), mask, at_once=PAIRS)
+        return Texts(read, mask)
 
     @torch.inference_mode()
     def similarity(self, images: Images, texts: Texts) -> Floats:
