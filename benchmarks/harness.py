@@ -173,6 +173,10 @@ def compare(
     try:
         for rival in rivals:
             workers[rival.name] = Worker(rival, threads=threads)
+        for worker in workers.values():
+            worker.imported()
+        for rival in rivals:
+            workers[rival.name].build()
             if not rival.once:
                 workers[rival.name].work()
         for number in range(rounds):
@@ -253,16 +257,27 @@ class Worker:
             text=True,
             env=environment,
         )
+        self.build_seconds = 0.0
         asked = {
             "module": rival.module,
             "factory": rival.factory,
             "arguments": rival.arguments,
         }
-        self.build_seconds: float = self._ask(json.dumps(asked))["seconds"]
+        self._tell(json.dumps(asked))
+
+    def imported(self) -> None:
+        """Wait until it has imported what it needs: all begin at once, for that takes seconds."""
+        self._hear()
+
+    def build(self) -> None:
+        """Let it build its work."""
+        self._tell("build")
+        self.build_seconds = self._hear()["seconds"]
 
     def work(self) -> dict[str, Any]:
         """Do the work once; seconds, processor seconds, peak memory in MB and the counts."""
-        return self._ask("work")
+        self._tell("work")
+        return self._hear()
 
     def end(self) -> None:
         """Let it finish, and wait for that."""
@@ -272,14 +287,16 @@ class Worker:
             self._process.stdout.close()
         self._process.wait()
 
-    def _ask(self, line: str) -> dict[str, Any]:
+    def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise RivalError(f"{self.name}: its process has ended") from None
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
             raise RivalError(f"{self.name}: its process ended with {self._process.wait()}")

@@ -131,7 +131,7 @@ def topic(*, quick: bool) -> Topic:
     size = "quick" if quick else "base"
     told = ("fp32",) if quick else tuple(systems.PRECISIONS)
     one_image = _compare(
-        size, images=1, texts=32, precisions=told, quick=quick, rounds=2 if quick else 5
+        size, images=1, texts=32, precisions=told, quick=quick, rounds=2 if quick else 9
     )
     bars = [
         roof.binding(

@@ -137,7 +137,7 @@ def topic(*, quick: bool) -> Topic:
     images = 40 if quick else 1000
     part = 40 if quick else 100
     share = part / images
-    rounds = 2 if quick else 5
+    rounds = 2 if quick else 3
     name = f"{images:,} images x {images * CAPTIONS:,} texts, the {TOP} nearest reranked both ways"
     parts = {"images": "build_images", "texts": "build_texts", "rerank": "build_rerank"}
     found = compare(

@@ -19,6 +19,8 @@ PROGRAM = "from mplug.interfaces.cli import main; main()"
 def build(*, words: list[str]) -> Callable[[], None]:
     """A Python process, from its start to its end."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    # Modules are compiled once, in the round that warms up, as `pip install` does it.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def work() -> None:
         subprocess.run(

@@ -22,8 +22,12 @@ def main() -> None:
         answers.flush()
 
     asked = json.loads(sys.stdin.readline())
+    factory = getattr(importlib.import_module(asked["module"]), asked["factory"])
+    answer({})
+    if not sys.stdin.readline():  # rivals import at once, but build when they are told to
+        return
     begun = time.perf_counter()
-    work = getattr(importlib.import_module(asked["module"]), asked["factory"])(**asked["arguments"])
+    work = factory(**asked["arguments"])
     answer({"seconds": time.perf_counter() - begun})
     for _ in sys.stdin:
         _forget_peak()
