@@ -108,7 +108,7 @@ def measure(topic: Callable[..., Topic], *, folder: Path, quick: bool, strict: b
     """Run a topic, watch the machine meanwhile, and write what was found."""
     from benchmarks.roof import watched
 
-    with watched(strict=strict) as facts:
+    with watched(strict=strict, seconds=0.2 if quick else 1.0) as facts:
         found = topic(quick=quick)
     return save(replace(found, facts=found.facts | facts | {"quick": quick}), folder)
 

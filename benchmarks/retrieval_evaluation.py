@@ -134,8 +134,8 @@ def _drawn(random: np.random.Generator, queries: int, *, of: int, top: int) -> n
 
 def topic(*, quick: bool) -> Topic:
     """The whole once; its parts on a tenth of the pictures, in rounds."""
-    images = 40 if quick else 1000
-    part = 40 if quick else 100
+    images = 20 if quick else 1000
+    part = 20 if quick else 100
     share = part / images
     rounds = 2 if quick else 3
     name = f"{images:,} images x {images * CAPTIONS:,} texts, the {TOP} nearest reranked both ways"

@@ -224,13 +224,15 @@ def _busy_ticks() -> int:
 
 
 @contextmanager
-def watched(*, strict: bool) -> Iterator[dict[str, Any]]:
+def watched(*, strict: bool, seconds: float = 1.0) -> Iterator[dict[str, Any]]:
     """Facts of a run: machine, seconds, and what others used of the processors around it.
+
+    Others are watched for `seconds`, before and after.
 
     Raises:
         SystemExit: `strict`, and the machine is busy.
     """
-    facts: dict[str, Any] = {"machine": machine(), "others_before": others_use()}
+    facts: dict[str, Any] = {"machine": machine(), "others_before": others_use(seconds)}
     if facts["others_before"] > BUSY:
         words = f"the machine is busy: others use {facts['others_before']:.2f} processors"
         if strict:
@@ -239,7 +241,7 @@ def watched(*, strict: bool) -> Iterator[dict[str, Any]]:
     begun = time.perf_counter()
     yield facts
     facts["seconds"] = time.perf_counter() - begun
-    facts["others_after"] = others_use()
+    facts["others_after"] = others_use(seconds)
 
 
 if __name__ == "__main__":

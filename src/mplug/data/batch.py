@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mplug.data.host import sent
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -72,11 +74,7 @@ class Batch:
         """The same batch on another device."""
         return replace(
             self,
-            pixels=self.pixels.to(device, non_blocking=True),
-            ids=self.ids.to(device, non_blocking=True),
-            mask=self.mask.to(device, non_blocking=True),
-            image_ids=self.image_ids.to(device, non_blocking=True),
-            caption_ids=self.caption_ids.to(device, non_blocking=True),
+            **sent(self, device),
             host_text=None if torch.device(device).type == "cpu" else self.text(),
         )
 

@@ -7,7 +7,7 @@ entailed or not). A batch holds each picture once, however many tasks ask about 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mplug.data.batch import Batch, Example, Skipped, collate
+from mplug.data.host import sent
 
 NO_LABEL = -1
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -69,12 +70,7 @@ class ItemBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same items on another device."""
-        moved: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
+        return replace(self, **sent(self, device))
 
     def __len__(self) -> int:
         """How many items there are."""

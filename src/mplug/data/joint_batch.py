@@ -6,7 +6,7 @@ its answer's place in a list; and a text and a picture that have nothing to do w
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mplug.data.batch import Skipped
+from mplug.data.host import sent
 from mplug.data.regions.batch import PaddedRegions, pad_regions
 from mplug.data.regions.stored import Regions
 
@@ -61,7 +62,7 @@ class PaddedText:
 
     def to(self, device: torch.device | str) -> Self:
         """The same texts on another device."""
-        return replace(self, **moved(self, device))
+        return replace(self, **sent(self, device))
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class PaddedPictures:
     def to(self, device: torch.device | str) -> Self:
         """The same pictures on another device."""
         regions = None if self.regions is None else self.regions.to(device)
-        return replace(self, regions=regions, **moved(self, device))
+        return replace(self, regions=regions, **sent(self, device))
 
 
 @dataclass(frozen=True)
@@ -109,15 +110,6 @@ class JointBatch:
         """The same batch on another device."""
         parts = {name: value for name, value in vars(self).items() if name != "skipped"}
         return replace(self, **{name: value.to(device) for name, value in parts.items()})
-
-
-def moved(batch: Any, device: torch.device | str) -> dict[str, Any]:
-    """Its tensors on another device."""
-    return {
-        name: value.to(device, non_blocking=True)
-        for name, value in vars(batch).items()
-        if isinstance(value, Tensor)
-    }
 
 
 def pad_texts(texts: Sequence[Sequence[int]], *, pad_id: int) -> PaddedText:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from mplug.config.schema import ObjectivesConfig, Term
 from mplug.data.batch import Batch
+from mplug.data.host import send, send_all
 from mplug.models.mplug import Image, MPlug, Text
 from mplug.objectives import contrastive, masked_lm, matching, momentum, prefix_lm
 from mplug.tasks.bank import Bank, gather_bank
 from mplug.tasks.draws import Draws, draw
 from mplug.tasks.fused_terms import FusedTerm, fused_losses
-from mplug.tasks.host import send, send_all
 from mplug.tasks.means import global_mean
 from mplug.tasks.tagging import Tagging
 from mplug.tasks.word_plans import CutCaptions, cut_captions, hide_words

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mplug.data.batch import Skipped
+from mplug.data.host import sent
 from mplug.data.items import Item, ItemBatch, collate_items
 from mplug.data.regions.stored import Regions
 
@@ -45,7 +46,7 @@ class PaddedRegions:
 
     def to(self, device: torch.device | str) -> Self:
         """The same regions on another device."""
-        return replace(self, **_moved(self, device))
+        return replace(self, **sent(self, device))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class RegionBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
-        return replace(self, regions=self.regions.to(device), **_moved(self, device))
+        return replace(self, regions=self.regions.to(device), **sent(self, device))
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,3 @@ def collate_region_tasks(
         pairs=collate_regions(pairs, pad_id=pad_id) if pairs else None,
         skipped=tuple(skip for example in examples for skip in example.skipped),
     )
-
-
-def _moved(batch: Any, device: torch.device | str) -> dict[str, Any]:
-    return {
-        name: value.to(device, non_blocking=True)
-        for name, value in vars(batch).items()
-        if isinstance(value, Tensor)
-    }
