@@ -17,6 +17,9 @@ def remade(function: Callable[[Tensor], Tensor], x: Tensor) -> Iterator[Tensor]:
     `function` must give the same result each time, and `x` must stay as it is until then.
     """
     made = function(x)
+    if not made.requires_grad:  # nothing is kept
+        yield made
+        return
     place, count = made.data_ptr(), made.numel()
 
     def pack(kept: Tensor) -> Tensor | torch.Size:
