@@ -91,11 +91,13 @@ def answer_list(size: str, *, answers: int) -> Answers:
     """Answers [CLS] words [END], padded: many share their first words, as a real list's do."""
     generator = torch.Generator().manual_seed(3)
     vocabulary = systems.config(size).text.vocab_size
-    firsts = min(FIRST_WORDS, vocabulary - 110)
+    firsts = min(FIRST_WORDS, vocabulary - systems.FIRST_WORD)
     lengths = torch.tensor([LENGTHS[place % len(LENGTHS)] for place in range(answers)])
-    ids = torch.randint(110, vocabulary, (answers, max(LENGTHS) + 2), generator=generator)
+    ids = torch.randint(
+        systems.FIRST_WORD, vocabulary, (answers, max(LENGTHS) + 2), generator=generator
+    )
     ids[:, 0] = systems.CLS
-    ids[:, 1] = 110 + torch.arange(answers) % firsts
+    ids[:, 1] = systems.FIRST_WORD + torch.arange(answers) % firsts
     ids[torch.arange(answers), lengths + 1] = systems.END
     mask = torch.arange(ids.shape[1]) < (lengths + 2)[:, None]
     return ids.masked_fill(~mask, 0), mask
@@ -147,7 +149,7 @@ def build_difference(*, size: str, answers: int) -> Work:
     """The most that a score differs from the answer's alone, of answers of the list that share."""
     model = systems.ours(size)
     ids, mask = answer_list(size, answers=answers)
-    sharing = ids[:, 1] < 110 + CHECKED  # few first words, each of several answers
+    sharing = ids[:, 1] < systems.FIRST_WORD + CHECKED  # few first words, each of several answers
     torch.manual_seed(0)
     plain = MPlug(systems.config(size)).eval()  # whose matrices take no other way either
 

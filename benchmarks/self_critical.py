@@ -184,7 +184,10 @@ def build_reward(*, size: str) -> Work:
     def work() -> dict[str, float]:
         items = next(given).items["caption"]
         said = [
-            [[generator.randrange(110, vocabulary) for _ in range(WORDS)] for _ in range(SAMPLES)]
+            [
+                [generator.randrange(systems.FIRST_WORD, vocabulary) for _ in range(WORDS)]
+                for _ in range(SAMPLES)
+            ]
             for _ in range(REWARDED_PICTURES)
         ]
         begun = time.perf_counter()

@@ -13,7 +13,8 @@ from mplug.models.precision import lower, route
 from mplug.nn.precision import Precision
 from mplug.nn.routing import PackedLinear
 
-CLS, END = 101, 102  # start and end of a text, as BERT numbers them
+CLS, END, MASK = 101, 102, 103  # as BERT numbers them
+FIRST_WORD = 110  # of those that texts here are drawn from
 PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 Tensor = torch.Tensor
 
@@ -107,7 +108,7 @@ def texts(size: str, *, lengths: list[int]) -> tuple[Tensor, Tensor]:
     """Random words behind [CLS], padded to the longest; and their mask."""
     generator = torch.Generator().manual_seed(2)
     vocabulary = config(size).text.vocab_size
-    ids = torch.randint(110, vocabulary, (len(lengths), max(lengths)), generator=generator)
+    ids = torch.randint(FIRST_WORD, vocabulary, (len(lengths), max(lengths)), generator=generator)
     ids[:, 0] = CLS
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     return ids.masked_fill(~mask, 0), mask

@@ -27,7 +27,6 @@ BATCH, LENGTH = 4, 30  # pairs, and tokens of every caption with its ends
 SMALL = {"batch": 1, "side": 96}  # what is left of a step where bf16 has no instructions
 STEP = 1000  # targets are softened in full from here on, and no blind values are measured
 ORIGINAL_GFLOP = 427.0  # of an image, as the original code does a step
-MASK, FIRST_WORD = 103, 110
 Work = Callable[[], dict[str, float]]
 
 
@@ -61,10 +60,10 @@ def pairs(size: str, *, batch: int, side: int | None = None) -> Batch:
 
 
 def words(vocab_size: int) -> Words:
-    """Ids from `FIRST_WORD` on are words."""
+    """Ids from `systems.FIRST_WORD` on are words."""
     places = torch.arange(vocab_size)
-    ordinary = places >= FIRST_WORD
-    return Words(0, systems.END, MASK, places[ordinary], ordinary)
+    ordinary = places >= systems.FIRST_WORD
+    return Words(0, systems.END, systems.MASK, places[ordinary], ordinary)
 
 
 def engine(size: str, *, batch: int, precision: str, side: int | None = None) -> loop.Engine[Batch]:

@@ -36,6 +36,8 @@ def test_a_slow_twin_runs_once_and_its_share_of_the_work_counts_as_the_whole() -
     assert 0.4 <= found["twin"].median < 0.6
     assert len(found["ours"].ratios) == 2
     assert 5 < found["ours"].ratio < 10
+    assert found.ratio_to("ours", "twin") == found["ours"].ratio
+    assert found.ratio_to("twin", "ours") < 1 / 5
 
 
 def test_a_rival_that_fails_is_named() -> None:

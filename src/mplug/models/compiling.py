@@ -11,7 +11,7 @@ from mplug.models.decoder import DecoderLayer, TextDecoder
 def compile_decoding(decoder: TextDecoder, *, backend: str = "inductor") -> None:
     """Compile, in place, what each layer does with new words; shapes stay free.
 
-    The first texts wait for it, about a minute on a CPU, where it takes a C++ compiler.
+    The first texts wait for it; on a CPU it takes a C++ compiler.
     """
     for layer in cast(Iterable[DecoderLayer], decoder.layers):
         compiled = torch.compile(layer.step, dynamic=True, backend=backend)

@@ -65,7 +65,7 @@ def _begin_averages(optimizer: torch.optim.AdamW) -> None:
     """Make the averages that AdamW would make at its first update.
 
     Made among what a step holds and lets go, they would lie between its states for good, and large
-    blocks would fit nowhere: a tenth of a step's memory at base size.
+    blocks would fit nowhere: 3% of a step's memory at base size.
     """
     for parameter in _parameters(optimizer):
         optimizer.state[parameter] = {
