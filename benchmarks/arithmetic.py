@@ -4,6 +4,7 @@ Useful arithmetic: each image's keys and values once, no padding, no state that 
 """
 
 from mplug.config.schema import MPlugConfig, TextConfig
+from mplug.nn.unprojected import pays_unprojected
 
 GIGA = 2e-9  # GFLOP of a multiply-add
 
@@ -59,31 +60,60 @@ def text_encoder(config: MPlugConfig, *, lengths: list[int]) -> float:
 
 
 def fusion(
-    config: MPlugConfig, *, lengths: list[int], images: int, with_image: bool = False
+    config: MPlugConfig,
+    *,
+    lengths: list[int],
+    images: int,
+    with_image: bool = False,
+    first: int | None = None,
 ) -> float:
     """Each text with its image; `images` is how many different ones there are.
 
-    `with_image`: the image's states after the last layer are wanted too.
+    `with_image`: the image's states after the last layer are wanted too. `first`: of each text, no
+    more of its last states than these are.
     """
     text, seen = config.text, image_tokens(config)
     dim, hidden = text.hidden_size, text.intermediate_size
     total, different = 0, images
     for place in range(config.fusion.num_layers):
-        last = place == config.fusion.num_layers - 1 and not with_image
+        last, shared = place == config.fusion.num_layers - 1, different < len(lengths)
         if place not in config.fusion.connected_at:
-            total += different * 2 * seen * dim * dim
-            read = 2 * dim * dim + 2 * seen * dim
-            total += sum(_layer(text, length) + length * read for length in lengths)
+            total += shared * different * 2 * seen * dim * dim
+            for length in lengths:
+                wanted = first if last and first is not None else length
+                total += _attention(text, wanted, length) + wanted * 2 * dim * hidden
+                total += _attention(text, wanted, seen, projected=shared)
             continue
+        text_only = last and not with_image
+        if shared:
+            total += different * (2 if text_only else 3) * seen * dim * dim
         for length in lengths:
             both = seen + length
-            queries = length if last else both
-            total += 2 * both * dim * dim + 2 * queries * both * dim
-            total += queries * (2 * dim * dim + 2 * dim * hidden)
+            asked = length if first is None else first  # of the text, where it is all that is asked
+            wanted = asked if text_only else both
+            total += wanted * 2 * dim * hidden
+            if shared:
+                projected = (asked if text_only else length) + 2 * length
+                total += (projected + wanted) * dim * dim + 2 * wanted * both * dim
+            else:
+                total += _attention(text, wanted, both)
         different = len(lengths)
     return GIGA * total
 
 
 def _layer(text: TextConfig, length: int) -> int:
-    dim, hidden = text.hidden_size, text.intermediate_size
-    return length * (4 * dim * dim + 2 * dim * hidden) + 2 * length * length * dim
+    return _attention(text, length, length) + length * 2 * text.hidden_size * text.intermediate_size
+
+
+def _attention(text: TextConfig, queries: int, keys: int, *, projected: bool = False) -> int:
+    """From queries to what they read, by the shorter way; `projected`: keys and values are there.
+
+    Few queries read a memory as it is (`mplug.nn.unprojected`).
+    """
+    dim, heads = text.hidden_size, text.num_heads
+    around = 2 * queries * dim * dim
+    if projected:
+        return around + 2 * queries * keys * dim
+    if pays_unprojected(queries=queries, keys=keys, heads=heads, memory_dim=dim, heads_dim=dim):
+        return around + 2 * queries * dim * (dim + heads * keys)
+    return around + 2 * keys * dim * dim + 2 * queries * keys * dim

@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import arithmetic, roof, systems
 from benchmarks.harness import Bar, Comparison, Rival, Topic, compare, counted, run_alone
+from benchmarks.twins import projecting
 from mplug.inference.pairs import match_pairs
 from mplug.inference.texts import encode_texts
 from mplug.models.mplug import MPlug
@@ -78,13 +79,13 @@ def _useful(size: str, *, lengths: list[int], images: int) -> float:
     return (
         arithmetic.vision(config, images=images)
         + arithmetic.text_encoder(config, lengths=lengths)
-        + arithmetic.fusion(config, lengths=pairs, images=images)
+        + arithmetic.fusion(config, lengths=pairs, images=images, first=1)
     )
 
 
 def build_per_pair(*, size: str, images: int, texts: int) -> Work:
     """The twin: images and texts encoded once, then every pair on its own copy."""
-    model, given = systems.ours(size), Given.of(size, images, texts)
+    model, given = projecting(systems.ours(size)), Given.of(size, images, texts)
 
     def work() -> dict[str, float]:
         scores = pair_scores(model, given)
@@ -97,7 +98,7 @@ def build_difference(*, size: str, images: int, texts: int) -> Work:
     """The most that a score differs from the twin's, whose matrices take no other way either."""
     model, given = systems.ours(size), Given.of(size, images, texts)
     torch.manual_seed(0)
-    plain = MPlug(systems.config(size)).eval()
+    plain = projecting(MPlug(systems.config(size)).eval())
 
     def work() -> dict[str, float]:
         apart = fast_scores(model, given) - pair_scores(plain, given)
@@ -166,8 +167,9 @@ def topic(*, quick: bool) -> Topic:
         "reranking",
         title="Reranking",
         about="From pixels and ids to matching scores, texts of 8 to 24 words. The per-pair twin "
-        "encodes each image and text once too, then fuses every pair on its own copy; BLIP's "
-        "public call, `BlipForImageTextRetrieval`, encodes the image for every pair.",
+        "encodes each image and text once too, then fuses every pair on its own copy, whose keys "
+        "and values it projects in every layer; BLIP's public call, `BlipForImageTextRetrieval`, "
+        "encodes the image for every pair.",
         comparisons=comparisons,
         bars=bars,
     )

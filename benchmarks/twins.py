@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from mplug.models.decoder import TextDecoder
+from mplug.models.mplug import MPlug
+from mplug.nn.attention import Attention
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,19 @@ class Uncached:
         if mask is not None:
             mask = mask.repeat_interleave(times, dim=0)
         return self.decoder(longer.ids, None, memory, mask)[:, -1], longer
+
+
+def projecting(model: MPlug) -> MPlug:
+    """The model, in place, with attentions that project all they read, however few the queries."""
+    for module in model.modules():
+        if type(module) is Attention:
+            module.__class__ = ProjectingAttention
+    return model
+
+
+class ProjectingAttention(Attention):
+    """Keys and values of the whole memory before anything is read."""
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Queries from `x` over `memory`."""
+        return self.read(x, self.project(memory), mask)

@@ -47,3 +47,27 @@ def test_writing_word_by_word(model: MPlug) -> None:
 
     told = arithmetic.writing(model.config, images=1, beams=5, written=3, tokens=17)
     assert told == pytest.approx(2e-9 * multiply_adds(write))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("connected_at", "side"), [((1,), 64), ((0,), 64), ((0,), 256), ((), 256)])
+@pytest.mark.parametrize("first", [None, 1])
+def test_pairs_by_the_shorter_way(
+    connected_at: tuple[int, ...], side: int, first: int | None
+) -> None:
+    sized = systems.config("quick", side=side)
+    config = sized.model_copy(
+        update={"fusion": sized.fusion.model_copy(update={"connected_at": connected_at})}
+    )
+    model = MPlug(config).eval().requires_grad_(False)
+    text, mask = torch.randn(3, 2, 64), torch.ones(3, 2, dtype=torch.bool)
+    image = torch.randn(1, arithmetic.image_tokens(config), 64)
+    for places in (torch.zeros(3, dtype=torch.long), None):
+        own = image if places is not None else image.expand(3, -1, -1)
+        counted = 2e-9 * multiply_adds(
+            lambda own=own, places=places: model.fuse_text(  # type: ignore[misc]
+                text, own, mask, places=places, first=first
+            )
+        )
+        told = arithmetic.fusion(config, lengths=[2] * 3, images=len(own), first=first)
+        assert told == pytest.approx(counted)

@@ -62,12 +62,52 @@ def test_with_room_for_all_the_best_texts_are_found() -> None:
         text: decoder.log_probability(list(text)) / length_penalty(len(text) - 1, exponent=0.6)
         for text in every
     }
-    ranked = sorted(
-        (text for text in scores if scores[text] > -math.inf), key=lambda text: -scores[text]
-    )
+    ranked = sorted((scores[text] for text in scores), reverse=True)
     found = search(decoder, beams=27, max_tokens=longest, best=6, exponent=0.6)
-    assert [tuple(text.ids) for text in found] == ranked[:6]
-    assert [text.score for text in found] == pytest.approx([scores[text] for text in ranked[:6]])
+    assert [text.score for text in found] == pytest.approx(ranked[:6])
+    assert [scores[tuple(text.ids)] for text in found] == pytest.approx(ranked[:6])
+    assert len({tuple(text.ids) for text in found}) == 6  # some are as good as each other
+
+
+def by_hand(
+    decoder: TableDecoder, *, beams: int, longest: int, shortest: int
+) -> list[tuple[float, tuple[int, ...]]]:
+    """The slow twin: every continuation of every text is ranked."""
+    texts: list[tuple[float, tuple[int, ...]]] = [(0.0, (0,))]
+    for written in range(1, longest + 1):
+        penalty = length_penalty(written, exponent=0.6)
+        grown = []
+        for score, text in texts:
+            if text[-1] == END:
+                grown.append((score, text))
+                continue
+            for word in range(decoder.logits.shape[1]):
+                if word == END and written <= shortest:
+                    continue
+                longer = (*text, word)
+                total = decoder.log_probability(list(longer))
+                if total > -math.inf:
+                    grown.append((total / penalty, longer))
+        texts = sorted(grown, key=lambda each: -each[0])[:beams]
+    return texts
+
+
+@pytest.mark.parametrize("shortest", [0, 2])
+@pytest.mark.parametrize("beams", [1, 2, 3, 7])
+def test_the_few_best_words_of_each_text_are_enough(beams: int, shortest: int) -> None:
+    generator = torch.Generator().manual_seed(beams)
+    for _ in range(20):
+        table = torch.rand(9, 9, generator=generator) ** 3
+        decoder = TableDecoder((table / table.sum(dim=1, keepdim=True)).tolist())
+        found = search(
+            decoder, beams=beams, min_tokens=shortest, max_tokens=5, best=beams, exponent=0.6
+        )
+        wanted = by_hand(decoder, beams=beams, longest=5, shortest=shortest)
+        # Some texts are as good as each other, so their scores are compared and not their words.
+        assert [text.score for text in found] == pytest.approx([score for score, _ in wanted])
+        for text in found:
+            penalty = length_penalty(len(text.ids) - 1, exponent=0.6)
+            assert text.score == pytest.approx(decoder.log_probability(text.ids) / penalty)
 
 
 def test_an_ended_text_is_never_continued() -> None:

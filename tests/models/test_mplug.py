@@ -64,7 +64,11 @@ def test_other_pairs_in_the_batch_change_nothing(model: MPlug) -> None:
 def test_the_fused_text_can_be_had_without_the_fused_image(model: MPlug) -> None:
     image, (ids, mask) = model.encode_image(pixels(2)), words(5, 3)
     text = model.encode_text(ids, mask)
-    assert_close(model.fuse_text(text, image, mask), model.fuse(text, image, mask)[1])
+    whole = model.fuse(text, image, mask)[1]
+    assert_close(model.fuse_text(text, image, mask), whole)
+    first = model.fuse_text(text, image, mask, first=1)
+    assert_close(first, whole[:, :1])
+    assert_close(model.match(first), model.match(whole))
 
 
 def projected_rows(model: MPlug) -> list[int]:

@@ -37,7 +37,7 @@ def outputs(model: MPlug) -> dict[str, Tensor]:
         return {
             "image": model.image_embedding(image),
             "text": model.text_embedding(text),
-            "match": model.match(model.fuse_text(text, image, mask)),
+            "match": model.match(model.fuse_text(text, image, mask)).softmax(dim=1),
             "words": model.decode(ids, mask, memory, memory_mask).log_softmax(dim=-1),
         }
 

@@ -91,7 +91,10 @@ def test_both_sides_read_the_other_as_it_came_in(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_text_alone_is_the_text_of_the_whole_layer(kind: str) -> None:
     made, given = layer(kind), inputs(kind)
-    assert_close(made.text_only(*given), made(*given)[0])
+    whole = made(*given)[0]
+    assert_close(made.text_only(*given), whole)
+    for first in (1, 2):
+        assert_close(made.text_only(*given, first=first), whole[:, :first])
 
 
 def test_the_same_stream_on_both_sides_makes_twins_of_twins() -> None:

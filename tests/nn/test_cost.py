@@ -24,7 +24,15 @@ def side(own: int, other: int, dim: int, hidden: int) -> int:
     return attention(own, own, dim) + attention(own, other, dim) + 2 * own * dim * hidden
 
 
-def counted(layers: nn.ModuleList, *, device: str, dim: int, words: int, patches: int) -> int:
+def counted(
+    layers: nn.ModuleList,
+    *,
+    device: str,
+    dim: int,
+    words: int,
+    patches: int,
+    learning: bool = False,
+) -> int:
     text = torch.zeros(BATCH, words, dim, device=device)
     image = torch.zeros(BATCH, patches, dim, device=device)
     mask = torch.ones(BATCH, words, dtype=torch.bool, device=device)
@@ -34,7 +42,7 @@ def counted(layers: nn.ModuleList, *, device: str, dim: int, words: int, patches
         for layer in layers:
             states = layer(*states, mask, None)
 
-    with torch.no_grad():
+    with torch.set_grad_enabled(learning):
         return multiply_adds(work)
 
 
@@ -52,11 +60,16 @@ def test_multiply_adds_are_those_of_the_formula(scheme: str, device: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("patches", "words", "ratios"),
-    [(257, 40, (2.4, 3.2, 1.4)), (577, 25, (3.1, 4.0, 1.7))],
+    ("patches", "words", "learning", "ratios"),
+    [
+        (257, 40, True, (2.4, 3.2, 1.4)),
+        (577, 25, True, (3.1, 4.0, 1.7)),
+        # Few words read an image as it is where nothing learns: cheap layers are cheaper still.
+        (577, 25, False, (3.9, 4.8, 2.4)),
+    ],
 )
 def test_the_papers_network_saves_what_arithmetic_says(
-    patches: int, words: int, ratios: tuple[float, float, float]
+    patches: int, words: int, learning: bool, ratios: tuple[float, float, float]
 ) -> None:
     sizes = {"dim": 768, "num_heads": 12, "hidden_dim": 3072, "eps": 1e-12, "dropout": 0.0}
     with torch.device("meta"):
@@ -68,7 +81,9 @@ def test_the_papers_network_saves_what_arithmetic_says(
             },
         }
     cost = {
-        name: counted(layers, device="meta", dim=768, words=words, patches=patches)
+        name: counted(
+            layers, device="meta", dim=768, words=words, patches=patches, learning=learning
+        )
         for name, layers in networks.items()
     }
     found = (

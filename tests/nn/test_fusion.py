@@ -62,6 +62,9 @@ def test_texts_that_share_images_read_them_as_if_each_had_its_own(
         assert_close(shared[1][rows] if layer.keeps_image else shared[1], image)
         only = cast(FusionLayer, layer).text_only(words, images, mask, seen, rows)
         assert_close(only, text)
+        for first in (1, 2):
+            found = cast(FusionLayer, layer).text_only(words, images, mask, seen, rows, first=first)
+            assert_close(found, text[:, :first])
 
 
 @pytest.fixture
@@ -153,6 +156,12 @@ def test_the_text_alone_is_the_text_of_the_whole_layer(
     text, _ = layer(words, patches, mask, seen)
     alone = layer.text_only(words, patches, mask, seen)  # type: ignore[operator]
     assert_close(alone, text)
+    for first in (1, 2):
+        found = layer.text_only(words, patches, mask, seen, first=first)  # type: ignore[operator]
+        assert_close(found, text[:, :first])
+        with torch.no_grad():  # another way to the same
+            found = layer.text_only(words, patches, mask, seen, first=first)  # type: ignore[operator]
+        assert_close(found, text[:, :first].detach(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mplug.nn import precision
+from mplug.nn.onednn import has_onednn
 from mplug.nn.precision import (
     HalfLinear,
     Int8Linear,
+    PackedHalfLinear,
     RoundedLinear,
+    half_linear,
     has_int8_kernel,
     largest_weight,
     lowered,
@@ -92,9 +95,34 @@ def test_where_the_processor_lacks_bfloat16_it_is_imitated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weight, bias = layer()
-    for has, kind in ((True, HalfLinear), (False, RoundedLinear)):
+    for has, packs, kind in (
+        (True, True, PackedHalfLinear),
+        (True, False, HalfLinear),
+        (False, True, RoundedLinear),
+    ):
         monkeypatch.setattr(precision, "has_bfloat16", lambda _device, has=has: has)
+        monkeypatch.setattr(precision, "has_onednn", lambda packs=packs: packs)
+        monkeypatch.setattr(precision, "packed", lambda weight: weight)
         assert type(lowered(weight, bias, precision="bfloat16")) is kind
+
+
+def test_a_gpu_keeps_plain_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16", lambda _device: True)
+    assert half_linear("cuda") is HalfLinear
+
+
+@pytest.mark.skipif(not has_onednn(), reason="no oneDNN in this torch")
+@pytest.mark.parametrize("rows", [1, 20, 300])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_packed_bfloat16_is_its_slow_twin(rows: int, with_bias: bool) -> None:
+    weight, bias = layer(dim=96, out=40)
+    given = bias if with_bias else None
+    x = torch.randn(2, rows, 96)
+    with torch.inference_mode():
+        found = PackedHalfLinear(weight, given)(x)
+        wanted = HalfLinear(weight, given)(x)
+    assert found.dtype == torch.bfloat16
+    assert_close(found, wanted, rtol=2**-7, atol=2**-6)  # the last bit
 
 
 def test_nothing_is_lowered_to_float32() -> None:

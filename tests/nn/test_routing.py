@@ -5,7 +5,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from mplug.nn import routing
-from mplug.nn.routing import FEW_ROWS, Packed, PackedLinear, has_onednn, pays
+from mplug.nn.onednn import has_onednn
+from mplug.nn.routing import FEW_ROWS, Packed, PackedLinear, pays
 
 pytestmark = pytest.mark.skipif(not has_onednn(), reason="no oneDNN in this torch")
 

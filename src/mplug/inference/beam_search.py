@@ -100,15 +100,19 @@ class BeamSearch:
     ) -> tuple[Beams, Int[Tensor, "rows"]]:
         """The best continuations by one word, and the row that each continues."""
         images, width, length = beams.ids.shape
-        totals = beams.totals[:, :, None] + scores.reshape(images, width, -1)
+        # Of one text, no more than `width` words can be chosen, besides an end that comes too soon.
+        best, words = scores.topk(min(width + 1, scores.shape[1]), dim=1)
+        best, words = (each.reshape(images, width, -1) for each in (best, words))
+        totals = beams.totals[:, :, None] + best
         if written <= self.config.min_tokens:
-            totals[:, :, end_id] = -math.inf
+            totals = totals.masked_fill(words == end_id, -math.inf)
         ranks = totals / length_penalty(written, exponent=self.config.length_exponent)
         # An ended text has one continuation: itself, with its old score and one more end token.
         ranks = ranks.masked_fill(beams.ended[:, :, None], -math.inf)
-        ranks[:, :, end_id] = torch.where(beams.ended, beams.scores, ranks[:, :, end_id])
+        ranks[:, :, 0] = torch.where(beams.ended, beams.scores, ranks[:, :, 0])
+        words[:, :, 0] = torch.where(beams.ended, end_id, words[:, :, 0])
         chosen_scores, chosen = ranks.flatten(1).topk(width, dim=1)
-        origin, words = chosen // ranks.shape[2], chosen % ranks.shape[2]
+        origin, words = chosen // ranks.shape[2], words.flatten(1).gather(1, chosen)
         was_ended = beams.ended.gather(1, origin)
         texts = beams.ids.gather(1, origin[:, :, None].expand(-1, -1, length))
         grown = Beams(

@@ -27,12 +27,16 @@ class Matcher(Protocol):
         /,
         *,
         places: Tensor | None = None,
+        first: int | None = None,
     ) -> Tensor:
-        """Text states after reading the images at `places`; None: those beside them."""
+        """Text states after reading the images at `places`; None: those beside them.
+
+        Only the `first` ones of each text, where it says how many.
+        """
         ...
 
     def match(self, text: Tensor, /) -> Tensor:
-        """Logits of no (0) and yes (1) [pairs, 2], from fused texts."""
+        """Logits of no (0) and yes (1) [pairs, 2], from each fused text's first state."""
         ...
 
 
@@ -69,6 +73,7 @@ def match_pairs(
                     text_mask[own, :longest],
                     None if image_mask is None else image_mask[seen],
                     places=places,
+                    first=1,
                 )
                 logits[pairs] = model.match(fused).to(logits.dtype)
             progress(min(start + at_once, len(by_image)), len(by_image))

@@ -170,7 +170,7 @@ class Compute:
         """
         pairs = self._pairs(pictures, hypotheses)
         fused = self.network.fuse_text(
-            pairs.text, pairs.image, pairs.text_mask, pairs.image_mask, places=pairs.places
+            pairs.text, pairs.image, pairs.text_mask, pairs.image_mask, places=pairs.places, first=1
         )
         return _to_numpy(self.network.entail(fused).softmax(dim=1))
 

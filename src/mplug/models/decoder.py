@@ -91,14 +91,14 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Float[Tensor, "rows new dim"], KeyValues]:
         """Only the new words, reading the cached ones; returns them and the longer cache."""
         attention = self.self_attention.attention
-        present = attention.project(words)
+        queries, present = attention.itself(words)
         present = present if past is None else past.append(present)
         rows, new = words.shape[:2]
         causal = None
         if new > 1:  # a single new word sees all
             mask = causal_mask(new, keys=present.keys.shape[2], device=words.device)
             causal = mask.expand(rows, -1, -1)
-        read = attention.read(words, present, causal)
+        read = attention.answer(queries, present, causal)
         words = self.self_attention.add(words, read)
         read = self.cross_attention.attention.read(words, memory, as_keys(memory_mask))
         words = self.cross_attention.add(words, read)
@@ -153,7 +153,8 @@ class TextDecoder(nn.Module):
     def start(self, memory: Memory, memory_mask: MemoryMask = None) -> DecoderCache:
         """Project the memory once for every layer; any number of hypotheses may read it."""
         layers = cast(Iterable[DecoderLayer], self.layers)
-        return DecoderCache(tuple(layer.project(memory) for layer in layers), memory_mask)
+        seen = tuple(layer.project(memory).laid_out() for layer in layers)
+        return DecoderCache(seen, memory_mask)
 
     def step(
         self, ids: Int[Tensor, "rows new"], cache: DecoderCache

@@ -142,14 +142,18 @@ class MPlug(nn.Module):
         image_mask: Bool[Tensor, "images patches"] | None = None,
         *,
         places: Int[Tensor, "batch"] | None = None,
-    ) -> Text:
-        """The text that `fuse` returns, without the work that only the image would need."""
+        first: int | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
+        """The text that `fuse` returns, without the work that only the image would need.
+
+        With `first`, only so many of each text's first states: `match` and `entail` read one.
+        """
         layers = [cast(FusionLayer, layer) for layer in self.fusion]
         for layer in layers[:-1]:
             text, image = layer(text, image, text_mask, image_mask, places)
             if places is not None and not layer.keeps_image:
                 image_mask, places = rows_of(image_mask, places), None
-        return layers[-1].text_only(text, image, text_mask, image_mask, places)
+        return layers[-1].text_only(text, image, text_mask, image_mask, places, first=first)
 
     def joint_memory(
         self,

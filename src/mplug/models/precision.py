@@ -13,6 +13,7 @@ from mplug.models.decoder import TextDecoder
 from mplug.models.heads import LanguageModelHead
 from mplug.nn.attention import Attention
 from mplug.nn.block import FeedForward
+from mplug.nn.low_attention import LowAttention
 from mplug.nn.precision import (
     PRECISIONS,
     Precision,
@@ -92,7 +93,10 @@ def lower(network: nn.Module, *, precision: Precision) -> None:
         return
     _say_once(precision, str(next(network.parameters()).device.type))
     for module in list(network.modules()):
-        if isinstance(module, Attention | FeedForward):
+        for name, part in list(module.named_children()):
+            if isinstance(part, Attention):
+                setattr(module, name, LowAttention(part, precision=precision))
+        if isinstance(module, FeedForward):
             for name, layer in list(module.named_children()):
                 if isinstance(layer, nn.Linear):
                     low = lowered(layer.weight, layer.bias, precision=precision)

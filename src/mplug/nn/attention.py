@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mplug.nn.dropped_attention import dropped_attention
+from mplug.nn.unprojected import pays_unprojected, read_unprojected
 
 
 class KeyValues(NamedTuple):
@@ -21,6 +22,10 @@ class KeyValues(NamedTuple):
         return KeyValues(
             torch.cat([self.keys, other.keys], dim=2), torch.cat([self.values, other.values], dim=2)
         )
+
+    def laid_out(self) -> "KeyValues":
+        """Each head's states side by side in memory: worth a copy where they are read often."""
+        return KeyValues(self.keys.contiguous(), self.values.contiguous())
 
     def reorder(self, indices: Int[Tensor, "batch"]) -> "KeyValues":
         """The rows at `indices`, as a beam search moves its hypotheses."""
@@ -81,6 +86,12 @@ class Attention(nn.Module):
         """The queries of `x`, for `answer`."""
         return self._split(self.query(x))
 
+    def itself(
+        self, x: Float[Tensor, "batch words dim"]
+    ) -> tuple[Float[Tensor, "batch heads words head_dim"], KeyValues]:
+        """Queries, keys and values of a sequence that reads itself."""
+        return self.ask(x), self.project(x)
+
     def answer(
         self,
         queries: Float[Tensor, "batch heads queries head_dim"],
@@ -98,7 +109,23 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "batch #queries keys"] | None = None,
     ) -> Float[Tensor, "batch queries dim"]:
         """Queries from `x` over `memory`; with `memory` = `x` this is self-attention."""
+        if self._reads_unprojected(x, memory):
+            read = read_unprojected(self.ask(x), memory, mask, key=self.key, value=self.value)
+            output: Tensor = self.output(read)
+            return output
         return self.read(x, self.project(memory), mask)
+
+    def _reads_unprojected(self, x: Tensor, memory: Tensor) -> bool:
+        """Whether the few queries of `x` had better read `memory` as it is, which is as exact."""
+        if torch.is_grad_enabled() or (self.training and self.dropout > 0):
+            return False
+        return type(self.key) is nn.Linear and pays_unprojected(
+            queries=x.shape[1],
+            keys=memory.shape[1],
+            heads=self.num_heads,
+            memory_dim=self.key.in_features,
+            heads_dim=self.key.out_features,
+        )
 
     def _attend(
         self,

@@ -57,9 +57,19 @@ class SelfAttentionSublayer(nn.Module):
         self.attention = Attention(dim, num_heads=num_heads, dropout=dropout)
         self.add = PostNorm(dim, eps=eps, dropout=dropout)
 
-    def forward(self, x: States, mask: Bool[Tensor, "batch #words words"] | None) -> States:
-        """`x` after reading itself."""
-        return self.add(x, self.attention(x, x, mask))
+    def forward(
+        self,
+        x: States,
+        mask: Bool[Tensor, "batch #words words"] | None,
+        *,
+        first: int | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
+        """`x` after reading itself; only its first states where `first` says how many are wanted.
+
+        The mask is then one row for all queries.
+        """
+        asked = x if first is None else x[:, :first]
+        return self.add(asked, self.attention(asked, x, mask))
 
 
 class CrossAttentionSublayer(nn.Module):

@@ -11,6 +11,7 @@ from mplug.nn.block import CrossAttentionSublayer, FeedForwardSublayer, SelfAtte
 from mplug.nn.masks import as_keys, rows_of
 
 Own = Float[Tensor, "batch places dim"]
+Asked = Float[Tensor, "batch asked dim"]  # all places, or the first of them
 Other = Float[Tensor, "batch keys memory_dim"]
 OwnMask = Bool[Tensor, "batch places"] | None  # True at a token; None: no padding
 OtherMask = Bool[Tensor, "batch keys"] | None
@@ -40,9 +41,17 @@ class Stream(nn.Module):
             dim, hidden_dim=hidden_dim, eps=eps, dropout=dropout
         )
 
-    def forward(self, own: Own, other: Other, own_mask: OwnMask, other_mask: OtherMask) -> Own:
-        """This side after the layer."""
-        own = self.self_attention(own, as_keys(own_mask))
+    def forward(
+        self,
+        own: Own,
+        other: Other,
+        own_mask: OwnMask,
+        other_mask: OtherMask,
+        *,
+        first: int | None = None,
+    ) -> Asked:
+        """This side after the layer, or so many of its `first` states."""
+        own = self.self_attention(own, as_keys(own_mask), first=first)
         return self.read(own, other, other_mask)
 
     def read(self, own: Own, other: Other, other_mask: OtherMask) -> Own:
@@ -82,9 +91,17 @@ class CrossStream(nn.Module):
             dim, hidden_dim=hidden_dim, eps=eps, dropout=dropout
         )
 
-    def forward(self, own: Own, other: Other, own_mask: OwnMask, other_mask: OtherMask) -> Own:
-        """This side after the layer."""
-        own = self.cross_attention(own, other, as_keys(other_mask))
+    def forward(
+        self,
+        own: Own,
+        other: Other,
+        own_mask: OwnMask,
+        other_mask: OtherMask,
+        *,
+        first: int | None = None,
+    ) -> Asked:
+        """This side after the layer, or so many of its `first` states."""
+        own = self.cross_attention(own[:, :first], other, as_keys(other_mask))
         updated: Tensor = self.feed_forward(own)
         return updated
 
@@ -114,10 +131,20 @@ class CrossFirstStream(nn.Module):
             dim, hidden_dim=hidden_dim, eps=eps, dropout=dropout
         )
 
-    def forward(self, own: Own, other: Other, own_mask: OwnMask, other_mask: OtherMask) -> Own:
-        """This side after the layer."""
+    def forward(
+        self,
+        own: Own,
+        other: Other,
+        own_mask: OwnMask,
+        other_mask: OtherMask,
+        *,
+        first: int | None = None,
+    ) -> Asked:
+        """This side after the layer, or so many of its `first` states."""
         own = self.cross_attention(own, other, as_keys(other_mask))
-        updated: Tensor = self.feed_forward(self.self_attention(own, as_keys(own_mask)))
+        updated: Tensor = self.feed_forward(
+            self.self_attention(own, as_keys(own_mask), first=first)
+        )
         return updated
 
 
@@ -155,11 +182,13 @@ class CoAttentionLayer(nn.Module):
         text_mask: Bool[Tensor, "batch words"] | None,
         image_mask: Bool[Tensor, "images patches"] | None,
         places: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch words dim"]:
-        """What `forward` makes of the text: the image's stream is left out."""
+        *,
+        first: int | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
+        """What `forward` makes of the text, or of its `first` states: no image's stream."""
         if places is not None:
             image, image_mask = image[places], rows_of(image_mask, places)
-        read: Tensor = self.text(text, image, text_mask, image_mask)
+        read: Tensor = self.text(text, image, text_mask, image_mask, first=first)
         return read
 
 

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mplug.nn.attention import KeyValues
 from mplug.nn.block import CrossAttentionSublayer, FeedForwardSublayer, SelfAttentionSublayer
 from mplug.nn.co_attention import co_attention_layer
 from mplug.nn.masks import as_keys, join, rows_of
 
 Text = Float[Tensor, "batch words dim"]
+AskedText = Float[Tensor, "batch asked dim"]  # all words, or the first of them
 Image = Float[Tensor, "images patches dim"]  # one for each text, unless there are `Places`
 FusedImage = Float[Tensor, "fused patches dim"]
 TextMask = Bool[Tensor, "batch words"]  # True at a token, False at padding
@@ -53,8 +53,13 @@ class FusionLayer(Protocol):
         text_mask: TextMask,
         image_mask: ImageMask,
         places: Places = None,
-    ) -> Text:
-        """The text that a call returns, without the work that only the image would need."""
+        *,
+        first: int | None = None,
+    ) -> AskedText:
+        """The text that a call returns, without the work that only the image would need.
+
+        With `first`, only so many of each text's first states, without what the others need.
+        """
         ...
 
 
@@ -95,16 +100,22 @@ class AsymmetricLayer(nn.Module):
         text_mask: TextMask,
         image_mask: ImageMask,
         places: Places = None,
-    ) -> Text:
+        *,
+        first: int | None = None,
+    ) -> AskedText:
         """What `forward` makes of the text."""
-        text = self.self_attention(text, as_keys(text_mask))
-        attention = self.cross_attention.attention
-        seen = attention.project(image)
-        # All rows that meet a single image read it as it is.
-        if places is not None and len(image) > 1:
-            seen, image_mask = seen.reorder(places), rows_of(image_mask, places)
-        read = attention.read(text, seen, as_keys(image_mask))
-        return self.feed_forward(self.cross_attention.add(text, read))
+        text = self.self_attention(text, as_keys(text_mask), first=first)
+        if places is None:
+            text = self.cross_attention(text, image, as_keys(image_mask))
+        else:
+            attention = self.cross_attention.attention
+            seen = attention.project(image)
+            # All rows that meet a single image read it where it is.
+            if len(image) > 1:
+                seen, image_mask = seen.reorder(places), rows_of(image_mask, places)
+            read = attention.read(text, seen, as_keys(image_mask))
+            text = self.cross_attention.add(text, read)
+        return self.feed_forward(text)
 
 
 class ConnectedLayer(nn.Module):
@@ -138,9 +149,10 @@ class ConnectedLayer(nn.Module):
             both = self.self_attention(both, as_keys(mask))
         else:
             attention = self.self_attention.attention
-            seen = attention.ask(image).index_select(0, places)
-            queries = torch.cat([seen, attention.ask(text)], dim=2)
-            keys = self._shared_keys(text, image, places)
+            seen, seen_keys = attention.itself(image)
+            asked, text_keys = attention.itself(text)
+            queries = torch.cat([seen.index_select(0, places), asked], dim=2)
+            keys = seen_keys.reorder(places).append(text_keys)
             both, mask = self._join(text, image[places], text_mask, rows_of(image_mask, places))
             both = self.self_attention.add(both, attention.answer(queries, keys, as_keys(mask)))
         image, text = self.feed_forward(both).split(lengths, dim=1)
@@ -153,23 +165,21 @@ class ConnectedLayer(nn.Module):
         text_mask: TextMask,
         image_mask: ImageMask,
         places: Places = None,
-    ) -> Text:
+        *,
+        first: int | None = None,
+    ) -> AskedText:
         """What `forward` makes of the text, at the price of the text's queries alone."""
-        attention = self.self_attention.attention
+        attention, asked = self.self_attention.attention, text[:, :first]
         if places is None:
             both, mask = self._join(text, image, text_mask, image_mask)
-            read = attention(text, both, as_keys(mask))
+            read = attention(asked, both, as_keys(mask))
         else:
             lengths = (image.shape[1], text.shape[1])
             seen = rows_of(image_mask, places)
             mask = join(seen, text_mask, lengths=lengths, batch=len(text), device=text.device)
-            read = attention.read(text, self._shared_keys(text, image, places), as_keys(mask))
-        return self.feed_forward(self.self_attention.add(text, read))
-
-    def _shared_keys(self, text: Text, image: Image, places: Int[Tensor, "batch"]) -> KeyValues:
-        """What both read, the images' part of it projected once."""
-        attention = self.self_attention.attention
-        return attention.project(image).reorder(places).append(attention.project(text))
+            keys = attention.project(image).reorder(places).append(attention.project(text))
+            read = attention.read(asked, keys, as_keys(mask))
+        return self.feed_forward(self.self_attention.add(asked, read))
 
     @staticmethod
     def _join(
@@ -208,10 +218,11 @@ class ImageSkip(nn.Module):
         text_mask: TextMask,
         image_mask: ImageMask,
         places: Places = None,
-    ) -> Text:
+        *,
+        first: int | None = None,
+    ) -> AskedText:
         """The layer's text; what becomes of the image is left out."""
-        only: Tensor = self.layer.text_only(text, image, text_mask, image_mask, places)
-        return only
+        return self.layer.text_only(text, image, text_mask, image_mask, places, first=first)
 
 
 def skip_connected(

@@ -6,12 +6,14 @@ LayerNorm, logits, embeddings) stays in float32.
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 from torch import Tensor, nn
+
+from mplug.nn.onednn import has_onednn, packed, packed_linear
 
 Precision = Literal["float32", "bfloat16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -19,8 +21,25 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LARGEST = 127  # of an int8 on either side of 0
 # Two products of an activation (a byte) and a weight fill 16 bits unless weights are this small.
 LARGEST_IN_PAIRS = 63
-LOWERED = ("half_weight", "rounded_weight", "int8_scales")  # how their tensors are called
+# How their tensors are called.
+LOWERED = ("half_weight", "half_bias", "rounded_weight", "int8_scales")
 SMALLEST_SCALE = 1e-12  # of a row that is all zeros
+
+
+class LowLinear(Protocol):
+    """A linear layer in two parts, so that layers of one input get it ready once."""
+
+    def prepared(self, x: Tensor, /) -> Any:
+        """The input as every layer of this kind and precision wants it."""
+        ...
+
+    def of(self, prepared: Any, /) -> Tensor:
+        """The layer's output for what was prepared."""
+        ...
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Both parts."""
+        ...
 
 
 class HalfLinear(nn.Module):
@@ -36,7 +55,39 @@ class HalfLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
         """What a linear layer gives, in bfloat16."""
-        return F.linear(x.bfloat16(), self.half_weight, self.bias)
+        return self.of(self.prepared(x))
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """In bfloat16."""
+        return x.bfloat16()
+
+    def of(self, prepared: Tensor) -> Tensor:
+        """What a linear layer gives for it."""
+        return F.linear(prepared, self.half_weight, self.bias)
+
+
+class PackedHalfLinear(nn.Module):
+    """`HalfLinear` on a CPU, its weights laid out once: few rows are read up to twice as fast."""
+
+    half_bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self._packed = packed(weight.detach().bfloat16())
+        bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
+        self.register_buffer("half_bias", bias.bfloat16())
+
+    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
+        """What a linear layer gives, in bfloat16."""
+        return self.of(self.prepared(x))
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """In bfloat16."""
+        return x.bfloat16()
+
+    def of(self, prepared: Tensor) -> Tensor:
+        """What a linear layer gives for it."""
+        return packed_linear(prepared, self._packed, self.half_bias)
 
 
 class RoundedLinear(nn.Module):
@@ -55,7 +106,23 @@ class RoundedLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
         """What `HalfLinear` gives, in float32."""
-        return _rounded(F.linear(_rounded(x), self.rounded_weight, self.bias))
+        return self.of(self.prepared(x))
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Rounded."""
+        return _rounded(x)
+
+    def of(self, prepared: Tensor) -> Tensor:
+        """What `HalfLinear` gives for it."""
+        return _rounded(F.linear(prepared, self.rounded_weight, self.bias))
+
+
+class WholeRows(NamedTuple):
+    """An input in int8, each row of it divided by a scale of its own."""
+
+    whole: Int8[Tensor, "rows dim"]
+    scale: Float[Tensor, "rows 1"]
+    places: torch.Size  # the input's shape, but for the last dimension
 
 
 class Int8Linear(nn.Module):
@@ -80,21 +147,37 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
         """What a linear layer gives, in float32."""
-        rows = x.reshape(-1, x.shape[-1]).float()
-        largest = torch.linalg.vector_norm(rows, ord=float("inf"), dim=1, keepdim=True)
+        return self.of(self.prepared(x))
+
+    def prepared(self, x: Tensor) -> WholeRows:
+        """Each row's largest number becomes 127."""
+        rows = x.reshape(-1, x.shape[-1])
+        # `linalg.vector_norm` of order infinity gives the same, many times slower.
+        largest = rows.abs().amax(dim=1, keepdim=True).float()
         scale = largest.div_(LARGEST).clamp_(min=SMALLEST_SCALE)
-        whole = rows.div(scale).round_().to(torch.int8)
-        output = torch.addcmul(self.bias, self._multiply(whole), scale)
-        return output.reshape(*x.shape[:-1], -1)
+        return WholeRows(rows.div(scale).round_().to(torch.int8), scale, x.shape[:-1])
+
+    def of(self, prepared: WholeRows) -> Tensor:
+        """What a linear layer gives for them, in float32."""
+        product = self._multiply(prepared.whole)
+        torch.addcmul(self.bias, product, prepared.scale, out=product)
+        return product.reshape(*prepared.places, -1)
 
 
-def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> nn.Module:
+def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> Any:
     """A linear layer of these float32 weights in another precision, where they are."""
     if precision == "int8":
         return Int8Linear(weight, bias)
     if precision == "bfloat16":
-        return (HalfLinear if has_bfloat16(weight.device.type) else RoundedLinear)(weight, bias)
+        return half_linear(weight.device.type)(weight, bias)
     raise ValueError(f"nothing is lower than float32 in {precision!r}")
+
+
+def half_linear(device_type: str) -> Callable[[Tensor, Tensor | None], nn.Module]:
+    """The linear layer of bfloat16 that such a device does best."""
+    if not has_bfloat16(device_type):
+        return RoundedLinear
+    return PackedHalfLinear if device_type == "cpu" and has_onednn() else HalfLinear
 
 
 def is_lowered(tensors: Iterable[str]) -> bool:

@@ -7,12 +7,13 @@ is slower. Weights stay what they are, to be saved and trained; a packed copy li
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from mplug.nn.onednn import has_onednn, packed, packed_linear
 
 FEW_ROWS = 32  # a step of a decoder; whole pictures and texts gain nothing
 SMALLEST = 2**18  # weights of a matrix that is worth packing
@@ -27,9 +28,7 @@ class Packed:
 
     def __init__(self, weight: Tensor) -> None:
         self._weight, self._seen = weight, (weight._version, weight.data_ptr())
-        with torch.no_grad():
-            operators: Any = torch.ops.mkldnn
-            self._packed = operators._reorder_linear_weight(weight.detach(), None)
+        self._packed = packed(weight)
 
     def fits(self, x: Tensor, weight: Tensor) -> bool:
         """Whether it may stand for `weight` here: few rows, no gradients, and nothing changed."""
@@ -43,9 +42,7 @@ class Packed:
 
     def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """What `F.linear` gives for the weight."""
-        operators: Any = torch.ops.mkldnn
-        output: Tensor = operators._linear_pointwise(x, self._packed, bias, "none", [], "")
-        return output
+        return packed_linear(x, self._packed, bias)
 
 
 class PackedLinear(nn.Linear):
@@ -74,21 +71,16 @@ def pays(weight: Tensor) -> bool:
     return _measured(out, dim)
 
 
-def has_onednn() -> bool:
-    """Whether this build of torch brings oneDNN."""
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-
-
 @cache
 def _measured(out: int, dim: int) -> bool:
     """One measurement a shape, by turns; the fastest round of each counts, as noise only slows."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(TRIED_ROWS, dim, generator=generator)
     weight = torch.randn(out, dim, generator=generator) / dim**0.5
-    packed = Packed(weight)
+    copy = Packed(weight)
     ways: list[Callable[[], Tensor]] = [
         lambda: F.linear(x, weight),
-        lambda: packed.linear(x, None),
+        lambda: copy.linear(x, None),
     ]
     with torch.no_grad():
         own, other = (way() for way in ways)

@@ -183,7 +183,7 @@ class Asker:
         rows = [statement_ids(tokenizer, ask.text, text=ask.further) for ask in asks]
         found = [np.zeros((0, len(ENTAILMENT)))]
         for text, seen, places in self._batches(images, asks, rows, progress):
-            fused = model.fuse_text(text.states, seen, text.mask, places=places)
+            fused = model.fuse_text(text.states, seen, text.mask, places=places, first=1)
             logits = model.entail(fused)
             found.append(logits.double().softmax(dim=1).cpu().numpy())
         return np.concatenate(found)

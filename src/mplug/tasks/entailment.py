@@ -26,6 +26,6 @@ class Entailment:
     def terms(self, model: MPlug, pictures: Pictures, items: ItemBatch) -> Terms:
         """A term for each hypothesis."""
         text = model.encode_text(items.text, items.text_mask)
-        fused = model.fuse_text(text, joined(pictures), items.text_mask)
+        fused = model.fuse_text(text, joined(pictures), items.text_mask, first=1)
         loss = F.cross_entropy(model.entail(fused), items.labels, reduction="none")
         return Terms(loss, loss.detach())

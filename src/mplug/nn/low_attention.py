@@ -1,0 +1,57 @@
+"""Attention whose projections are lowered: what they share is prepared once."""
+
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mplug.nn.attention import Attention, KeyValues
+from mplug.nn.precision import LowLinear, Precision, lowered
+
+
+class LowAttention(Attention):
+    """`Attention` in less than float32; keys and values come from one product."""
+
+    key_value: LowLinear
+
+    def __init__(self, attention: Attention, *, precision: Precision) -> None:
+        nn.Module.__init__(self)  # nothing is drawn: the weights are the other's
+        self.num_heads, self.dropout = attention.num_heads, attention.dropout
+        query, output = attention.query, attention.output
+        self.query = lowered(query.weight, query.bias, precision=precision)
+        self.output = lowered(output.weight, output.bias, precision=precision)
+        both = attention.key, attention.value
+        self.key_value = lowered(
+            torch.cat([layer.weight for layer in both]),
+            torch.cat([layer.bias for layer in both]),
+            precision=precision,
+        )
+
+    def project(self, memory: Float[Tensor, "batch keys memory_dim"]) -> KeyValues:
+        """Keys and values of `memory`."""
+        return self._parted(self.key_value(memory))
+
+    def itself(
+        self, x: Float[Tensor, "batch words dim"]
+    ) -> tuple[Float[Tensor, "batch heads words head_dim"], KeyValues]:
+        """Queries, keys and values of a sequence that reads itself."""
+        prepared = self.key_value.prepared(x)
+        queries = cast(LowLinear, self.query).of(prepared)
+        return self._split(queries), self._parted(self.key_value.of(prepared))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch queries dim"],
+        memory: Float[Tensor, "batch keys memory_dim"],
+        mask: Bool[Tensor, "batch #queries keys"] | None = None,
+    ) -> Float[Tensor, "batch queries dim"]:
+        """Queries from `x` over `memory`; with `memory` = `x` this is self-attention."""
+        if memory is x:
+            queries, seen = self.itself(x)
+            return self.answer(queries, seen, mask)
+        return self.read(x, self.project(memory), mask)
+
+    def _parted(self, both: Float[Tensor, "batch keys both_heads_dims"]) -> KeyValues:
+        keys, values = both.chunk(2, dim=-1)
+        return KeyValues(self._split(keys), self._split(values))

@@ -1,0 +1,74 @@
+"""Lowered attention gives what its projections, lowered one by one, give."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from mplug.nn.attention import Attention
+from mplug.nn.low_attention import LowAttention
+from mplug.nn.precision import Int8Linear, Precision, has_int8_kernel, lowered
+from tests.models.small import enliven
+
+LOW: list[Precision] = ["bfloat16"]
+if has_int8_kernel():
+    LOW.append("int8")
+DIM, MEMORY = 32, 48
+
+
+def attention(*, memory_dim: int = DIM) -> Attention:
+    torch.manual_seed(0)
+    made = Attention(DIM, num_heads=4, memory_dim=memory_dim)
+    enliven(made)
+    return made.eval()
+
+
+def one_by_one(made: Attention, precision: Precision) -> Attention:
+    """The slow twin: four matrices, each by itself."""
+    twin = copy.deepcopy(made)
+    for name, layer in list(twin.named_children()):
+        assert isinstance(layer, nn.Linear)
+        setattr(twin, name, lowered(layer.weight, layer.bias, precision=precision))
+    return twin
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_it_is_its_slow_twin(precision: Precision) -> None:
+    for memory_dim in (DIM, MEMORY):
+        made = attention(memory_dim=memory_dim)
+        low, twin = LowAttention(made, precision=precision), one_by_one(made, precision)
+        x, memory = torch.randn(2, 5, DIM), torch.randn(2, 7, memory_dim)
+        mask = torch.arange(7) < torch.tensor([[[4]], [[7]]])
+        with torch.inference_mode():
+            assert_close(low(x, memory, mask), twin(x, memory, mask))
+            assert_close(low.read(x, low.project(memory)), twin.read(x, twin.project(memory)))
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_a_sequence_that_reads_itself_is_prepared_once(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = attention()
+    low, twin = LowAttention(made, precision=precision), one_by_one(made, precision)
+    x = torch.randn(2, 5, DIM)
+    with torch.inference_mode():
+        assert_close(low(x, x), twin(x, x))
+        assert_close(low.itself(x), twin.itself(x))
+        assert_close(low.answer(*low.itself(x)), twin(x, x))
+    if precision == "int8":
+        prepared, prepare = [], Int8Linear.prepared
+
+        def counting(layer: Int8Linear, given: torch.Tensor) -> object:
+            prepared.append(given.shape)
+            return prepare(layer, given)
+
+        monkeypatch.setattr(Int8Linear, "prepared", counting)
+        low(x, x)
+        assert len(prepared) == 2  # its input, and the output projection's
+
+
+def test_no_weight_of_the_other_is_kept_in_float32() -> None:
+    low = LowAttention(attention(), precision="bfloat16")
+    assert not list(low.parameters())
