@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mplug.nn.attention import Attention
-from mplug.nn.dropped_attention import dropped_attention
+from mplug.nn.dropped_attention import dropped_attention, kept_places
 
 MASKS = {
     "none": None,
@@ -23,6 +23,28 @@ def given(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return query.requires_grad_(), key.requires_grad_(), value.requires_grad_()
 
 
+def plainly(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Torch's formula with the same draws: dropped probabilities before they meet the values."""
+    where = torch.eye(key.shape[2], dtype=query.dtype).expand(3, 2, -1, -1)
+    probability = F.scaled_dot_product_attention(query, key, where, attn_mask=mask)
+    kept = kept_places(probability.shape, dropout=0.4)
+    return (probability * kept / 0.6) @ value
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.9])
+def test_draws_are_as_many_as_asked_for_and_independent(dropout: float) -> None:
+    torch.manual_seed(0)
+    kept = kept_places(torch.Size([101, 997]), dropout=dropout).double()
+    assert kept.shape == (101, 997)
+    spread = (dropout * (1 - dropout) / kept.numel()) ** 0.5
+    assert abs(float(kept.mean()) - (1 - dropout)) < 4 * spread
+    flat = kept.flatten() - kept.mean()
+    for apart in (1, 2, 3, 4):  # neighbours come from one random number
+        together = float((flat[apart:] * flat[:-apart]).mean())
+        assert abs(together) < 4 * dropout * (1 - dropout) / kept.numel() ** 0.5
+    assert not torch.equal(kept, kept_places(torch.Size([101, 997]), dropout=dropout).double())
+
+
 @pytest.mark.parametrize("name", MASKS)
 def test_it_reads_and_learns_as_the_plain_way_does(name: str) -> None:
     mask = MASKS[name]
@@ -30,10 +52,7 @@ def test_it_reads_and_learns_as_the_plain_way_does(name: str) -> None:
     for fast in (True, False):
         inputs = given(torch.float64)
         torch.manual_seed(1)
-        if fast:
-            read = dropped_attention(*inputs, mask, dropout=0.4)
-        else:
-            read = F.scaled_dot_product_attention(*inputs, attn_mask=mask, dropout_p=0.4)
+        read = dropped_attention(*inputs, mask, dropout=0.4) if fast else plainly(*inputs, mask)
         read.square().sum().backward()  # type: ignore[no-untyped-call]
         results.append([read, *(each.grad for each in inputs)])
     assert_close(*results)

@@ -69,6 +69,17 @@ def test_a_sequence_that_reads_itself_is_prepared_once(
         assert len(prepared) == 2  # its input, and the output projection's
 
 
+@pytest.mark.parametrize("precision", LOW)
+def test_it_drops_nothing_out_where_the_other_did_not(precision: Precision) -> None:
+    made = attention()
+    made.dropout = 0.5
+    low, x = LowAttention(made, precision=precision), torch.randn(2, 5, DIM)
+    with torch.inference_mode():
+        assert torch.equal(low(x, x), low(x, x))
+        assert_close(low(x, x), one_by_one(made, precision)(x, x))
+    assert LowAttention(made.train(), precision=precision).training
+
+
 def test_no_weight_of_the_other_is_kept_in_float32() -> None:
     low = LowAttention(attention(), precision="bfloat16")
     assert not list(low.parameters())

@@ -49,6 +49,22 @@ def losses_apart(model: MPlug, images: Tensor, terms: dict[str, FusedTerm]) -> d
     return found
 
 
+def read_apart(model: MPlug, texts: list[Tensor], mask: Tensor) -> tuple[Tensor, ...]:
+    """Each kind of text by a call of its own."""
+    return tuple(model.encode_text(ids, mask) for ids in texts)
+
+
+@pytest.mark.parametrize("names", [("itc", "itm", "mlm"), ("itc",), ("mlm",)])
+def test_texts_read_by_one_call_teach_what_a_call_for_each_does(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs, gradients = learned(little.pretraining(little.only(*names)))
+    monkeypatch.setattr(pair_objectives, "_read_together", read_apart)
+    other_logs, other_gradients = learned(little.pretraining(little.only(*names)))
+    assert_close(logs, other_logs, rtol=1e-5, atol=1e-5)
+    assert_close(gradients, other_gradients, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("settings", [little.objectives(), little.only("mlm", "itm")])
 def test_one_fusion_for_matching_and_hidden_words_learns_the_same_as_one_each(
     settings: ObjectivesConfig, monkeypatch: pytest.MonkeyPatch

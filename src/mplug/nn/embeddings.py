@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mplug.nn.batch_norm import BatchNorm
+from mplug.nn.word_lookup import WordLookup
 
 Tokens = Float[Tensor, "batch patches dim"]
 
@@ -79,7 +80,7 @@ class WordEmbeddings(nn.Module):
         self, dim: int, *, vocab_size: int, max_positions: int, eps: float, dropout: float
     ) -> None:
         super().__init__()
-        self.words = nn.Embedding(vocab_size, dim)
+        self.words = WordLookup(vocab_size, dim)
         self.positions = nn.Embedding(max_positions, dim)
         self.segment = nn.Parameter(torch.zeros(dim))
         self.norm = nn.LayerNorm(dim, eps=eps)

@@ -27,6 +27,7 @@ class LowAttention(Attention):
             torch.cat([layer.bias for layer in both]),
             precision=precision,
         )
+        self.train(attention.training)  # a new module would drop out, whatever the other did
 
     def project(self, memory: Float[Tensor, "batch keys memory_dim"]) -> KeyValues:
         """Keys and values of `memory`."""

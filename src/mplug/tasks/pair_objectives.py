@@ -4,7 +4,7 @@ ITC aligns the two encoders, ITM judges fused pairs against hard negatives, MLM 
 prefix LM continues captions. A momentum teacher gives ITC its candidates and softens ITC and MLM.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -23,7 +23,7 @@ from mplug.tasks.draws import Draws, draw
 from mplug.tasks.fused_terms import FusedTerm, fused_losses
 from mplug.tasks.means import global_mean
 from mplug.tasks.tagging import Tagging
-from mplug.tasks.word_plans import CutCaptions, cut_captions, hide_words
+from mplug.tasks.word_plans import CutCaptions, HiddenWords, cut_captions, hide_words
 from mplug.tasks.words import Words
 from mplug.training.distributed import Processes
 
@@ -140,9 +140,16 @@ class PairObjectives(nn.Module):
         # let go before the decoder's gradients fill their place.
         if "prefix_lm" in names:
             losses["prefix_lm"] = self._continue(model, batch, encoded, draws)
-        if "itc" in names or "itm" in names:
+        hidden = self._hide(batch, encoded, draws) if "mlm" in names else None
+        contrasted = "itc" in names or "itm" in names
+        read = _read_together(
+            model,
+            [encoded.ids] * contrasted + ([] if hidden is None else [hidden.ids]),
+            encoded.mask,
+        )
+        if contrasted:
             contrast, loss = self._contrast(
-                model, batch, encoded, logs, taught=taught, remember=remember
+                model, read[0], batch, encoded, logs, taught=taught, remember=remember
             )
             if "itc" in names:
                 losses["itc"] = loss
@@ -150,8 +157,8 @@ class PairObjectives(nn.Module):
                 images, fused["itm"] = self._match(
                     model, encoded, contrast, draws, logs, hardness=self._hardness(step)
                 )
-        if "mlm" in names:
-            fused["mlm"] = self._fill_in(model, batch, encoded, draws, logs, taught=taught)
+        if hidden is not None:
+            fused["mlm"] = self._fill_in(model, read[-1], hidden, encoded, logs, taught=taught)
         losses |= fused_losses(model, images, fused)
         if "tags" in names:
             losses["tags"] = self._tag(batch, encoded)
@@ -183,6 +190,7 @@ class PairObjectives(nn.Module):
     def _contrast(
         self,
         model: MPlug,
+        text: Text,
         batch: Batch,
         encoded: Encoded,
         logs: Logs,
@@ -200,7 +208,6 @@ class PairObjectives(nn.Module):
             batch=batch,
             processes=self.processes,
         )
-        text = model.encode_text(encoded.ids, encoded.mask)
         compare = partial(contrastive.similarity, temperature=model.temperature)
         image_to_text = compare(model.image_embedding(encoded.image), bank.texts)
         text_to_image = compare(model.text_embedding(text), bank.images)
@@ -299,17 +306,7 @@ class PairObjectives(nn.Module):
             text, mask = F.pad(text, (0, 0, 0, missing)), F.pad(mask, (0, missing))
         return self.processes.gather_with_gradient(text), self.processes.gather(mask)
 
-    def _fill_in(
-        self,
-        model: MPlug,
-        batch: Batch,
-        encoded: Encoded,
-        draws: Draws,
-        logs: Logs,
-        *,
-        taught: float,
-    ) -> FusedTerm:
-        """MLM: hidden words, read off the fused text; the teacher reads the same hidden text."""
+    def _hide(self, batch: Batch, encoded: Encoded, draws: Draws) -> HiddenWords:
         ids, mask = self.words.without_end(*batch.text())
         chosen = hide_words(
             ids,
@@ -318,7 +315,19 @@ class PairObjectives(nn.Module):
             share=self.objectives.mask_share,
             uniforms=draws.masking[:, : ids.shape[1]],
         )
-        hidden = send_all(chosen, encoded.ids.device)
+        return send_all(chosen, encoded.ids.device)
+
+    def _fill_in(
+        self,
+        model: MPlug,
+        text: Text,
+        hidden: HiddenWords,
+        encoded: Encoded,
+        logs: Logs,
+        *,
+        taught: float,
+    ) -> FusedTerm:
+        """MLM: hidden words, read off the fused text; the teacher reads the same hidden text."""
 
         def word_logits(reader: MPlug, fused: Text) -> Float[Tensor, "asked vocab"]:
             return reader.masked_word_logits(fused.flatten(0, 1).index_select(0, hidden.places))
@@ -330,15 +339,15 @@ class PairObjectives(nn.Module):
             if taught == 0.0:
                 return plain
             with torch.no_grad():
-                text = self.teacher.encode_text(hidden.ids, encoded.mask)
-                read = self.teacher.fuse_text(text, encoded.teacher_image, encoded.mask)
+                taught_text = self.teacher.encode_text(hidden.ids, encoded.mask)
+                read = self.teacher.fuse_text(taught_text, encoded.teacher_image, encoded.mask)
                 teacher_logits = word_logits(self.teacher, read)
             softened = masked_lm.distilled_word_losses(
                 logits, hidden.words, teacher_logits=teacher_logits, share=taught
             )
             return self._mean(softened)
 
-        return FusedTerm(model.encode_text(hidden.ids, encoded.mask), encoded.mask, None, loss)
+        return FusedTerm(text, encoded.mask, None, loss)
 
     def _continue(
         self, model: MPlug, batch: Batch, encoded: Encoded, draws: Draws
@@ -379,6 +388,16 @@ class PairObjectives(nn.Module):
         """How hard ITM's negatives are: any at first, where a run asks for that."""
         ramp = self.objectives.hard_negatives_ramp_steps
         return min(1.0, (step - self.objectives.itm.start) / ramp) if ramp else 1.0
+
+
+def _read_together(
+    model: MPlug, texts: Sequence[Int[Tensor, "batch words"]], mask: Bool[Tensor, "batch words"]
+) -> tuple[Text, ...]:
+    """Texts of one mask by one call of the encoder: its weights' gradients are made once."""
+    if not texts:
+        return ()
+    states = model.encode_text(torch.cat([*texts]), mask.repeat(len(texts), 1))
+    return states.chunk(len(texts))
 
 
 def _prefix_memory(
