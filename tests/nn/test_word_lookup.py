@@ -1,16 +1,20 @@
 """A lookup that sends back rows learns as `nn.Embedding` does; all gradients are dense."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
 from mplug.nn import word_lookup
 from mplug.nn.word_lookup import WordLookup
+from mplug.training.distributed import Processes
+from tests.training.workers import codes, start_world
 
 VOCAB, DIM = 19, 6
 IDS = torch.tensor([[3, 3, 7], [0, 16, 3]])
@@ -63,6 +67,45 @@ def test_autocast_and_a_fused_update_see_nothing_of_it() -> None:
         total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert_close(found.weight, wanted.weight)
+
+
+class Reader(nn.Module):
+    """Two lookups of its own rows; with `scores`, the table scores words too."""
+
+    def __init__(self, words: nn.Embedding, *, scores: bool) -> None:
+        super().__init__()
+        self.words, self.scores = words, scores
+
+    def forward(self, ids: Tensor) -> Tensor:
+        states = self.words(ids) + self.words(ids + 1)
+        total = states.square().sum()
+        scored = (states @ self.words.weight.T).logsumexp(dim=-1).sum()
+        return total + scored if self.scores else total
+
+
+def learn_as_one_of_two(together: Processes, folder: Path) -> None:
+    word_lookup.LARGE = 0
+    for scores in (True, False):
+        reader = Reader(table(WordLookup), scores=scores)
+        joined = DistributedDataParallel(
+            reader, find_unused_parameters=True, gradient_as_bucket_view=True
+        )
+        for _ in range(2):  # the second time into the first one's buffers
+            reader.zero_grad()
+            joined(IDS[together.rank :][:1]).backward()
+        gradient = reader.words.weight.grad
+        torch.save(gradient, folder / f"gradient-{scores}-{together.rank}")
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    assert codes(start_world(2, learn_as_one_of_two, tmp_path)) == [0, 0]
+    for scores in (True, False):
+        alone = Reader(table(nn.Embedding), scores=scores)
+        alone(IDS).backward()
+        for rank in range(2):
+            found = torch.load(tmp_path / f"gradient-{scores}-{rank}", weights_only=True)
+            assert alone.words.weight.grad is not None
+            assert_close(found, alone.words.weight.grad / 2)  # the mean of both processes'
 
 
 def test_what_does_not_learn_and_what_is_small_goes_the_plain_way(
