@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -109,8 +110,8 @@ class BeamSearch:
         ranks = totals / length_penalty(written, exponent=self.config.length_exponent)
         # An ended text has one continuation: itself, with its old score and one more end token.
         ranks = ranks.masked_fill(beams.ended[:, :, None], -math.inf)
-        ranks[:, :, 0] = torch.where(beams.ended, beams.scores, ranks[:, :, 0])
-        words[:, :, 0] = torch.where(beams.ended, end_id, words[:, :, 0])
+        ranks = torch.cat([torch.where(beams.ended, beams.scores, -math.inf)[:, :, None], ranks], 2)
+        words = F.pad(words, (1, 0), value=end_id)
         chosen_scores, chosen = ranks.flatten(1).topk(width, dim=1)
         origin, words = chosen // ranks.shape[2], words.flatten(1).gather(1, chosen)
         was_ended = beams.ended.gather(1, origin)
@@ -119,7 +120,7 @@ class BeamSearch:
             images=beams.images,
             ids=torch.cat([texts, words[:, :, None]], dim=2),
             lengths=torch.where(was_ended, beams.lengths.gather(1, origin), length + 1),
-            totals=totals.flatten(1).gather(1, chosen),
+            totals=torch.cat([beams.totals[:, :, None], totals], 2).flatten(1).gather(1, chosen),
             scores=chosen_scores,
             ended=was_ended | (words == end_id),
         )
