@@ -133,7 +133,7 @@ def learned(tasks: UniterTasks, *, steps: int) -> None:
 
 
 def test_it_learns_what_is_asked_by_heart() -> None:
-    learned(ALL.model_copy(update={"retrieve": None}), steps=60)
+    learned(ALL.model_copy(update={"retrieve": None}), steps=100)
 
 
 def test_it_learns_pairs_by_heart() -> None:
