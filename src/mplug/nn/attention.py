@@ -109,6 +109,9 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "batch #queries keys"] | None = None,
     ) -> Float[Tensor, "batch queries dim"]:
         """Queries from `x` over `memory`; with `memory` = `x` this is self-attention."""
+        if memory is x:
+            queries, seen = self.itself(x)
+            return self.answer(queries, seen, mask)
         if self._reads_unprojected(x, memory):
             read = read_unprojected(self.ask(x), memory, mask, key=self.key, value=self.value)
             output: Tensor = self.output(read)

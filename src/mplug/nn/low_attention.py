@@ -3,7 +3,7 @@
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mplug.nn.attention import Attention, KeyValues
@@ -24,8 +24,8 @@ class LowAttention(Attention):
         query, output = attention.query, attention.output
         halved = has_bfloat16(query.weight.device.type)
         self._heads_dtype = torch.bfloat16 if halved else torch.float32
-        self.query = lowered(query.weight, query.bias, precision=precision)
-        self.output = lowered(output.weight, output.bias, precision=precision)
+        for name, layer in (("query", query), ("output", output)):
+            self.register_module(name, lowered(layer.weight, layer.bias, precision=precision))
         both = attention.key, attention.value
         self.key_value = lowered(
             torch.cat([layer.weight for layer in both]),
@@ -46,17 +46,9 @@ class LowAttention(Attention):
         queries = cast(LowLinear, self.query).of(prepared)
         return self._split(queries), self._parted(self.key_value.of(prepared))
 
-    def forward(
-        self,
-        x: Float[Tensor, "batch queries dim"],
-        memory: Float[Tensor, "batch keys memory_dim"],
-        mask: Bool[Tensor, "batch #queries keys"] | None = None,
-    ) -> Float[Tensor, "batch queries dim"]:
-        """Queries from `x` over `memory`; with `memory` = `x` this is self-attention."""
-        if memory is x:
-            queries, seen = self.itself(x)
-            return self.answer(queries, seen, mask)
-        return self.read(x, self.project(memory), mask)
+    def _reads_unprojected(self, x: Tensor, memory: Tensor) -> bool:
+        """Never: lowered matrices are packed, and cannot be taken apart by heads."""
+        return False
 
     def _split(self, x: Tensor) -> Tensor:
         return super()._split(x.to(self._heads_dtype))

@@ -6,7 +6,7 @@ LayerNorm, logits, embeddings) stays in float32.
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -26,23 +26,23 @@ LOWERED = ("half_weight", "half_bias", "rounded_weight", "int8_scales")
 SMALLEST_SCALE = 1e-12  # of a row that is all zeros
 
 
-class LowLinear(Protocol):
+class LowLinear(nn.Module):
     """A linear layer in two parts, so that layers of one input get it ready once."""
 
-    def prepared(self, x: Tensor, /) -> Any:
-        """The input as every layer of this kind and precision wants it."""
-        ...
+    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
+        """What a linear layer gives."""
+        return self.of(self.prepared(x))
 
-    def of(self, prepared: Any, /) -> Tensor:
+    def prepared(self, x: Tensor) -> Any:
+        """The input as every layer of this kind wants it."""
+        raise NotImplementedError
+
+    def of(self, prepared: Any) -> Tensor:
         """The layer's output for what was prepared."""
-        ...
-
-    def __call__(self, x: Tensor, /) -> Tensor:
-        """Both parts."""
-        ...
+        raise NotImplementedError
 
 
-class HalfLinear(nn.Module):
+class HalfLinear(LowLinear):
     """Weights, inputs and outputs in bfloat16, summed in float32 by the kernel."""
 
     half_weight: Tensor
@@ -53,20 +53,16 @@ class HalfLinear(nn.Module):
         self.register_buffer("half_weight", weight.detach().bfloat16())
         self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
 
-    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
-        """What a linear layer gives, in bfloat16."""
-        return self.of(self.prepared(x))
-
     def prepared(self, x: Tensor) -> Tensor:
         """In bfloat16."""
         return x.bfloat16()
 
     def of(self, prepared: Tensor) -> Tensor:
-        """What a linear layer gives for it."""
+        """What a linear layer gives for it, in bfloat16."""
         return F.linear(prepared, self.half_weight, self.bias)
 
 
-class PackedHalfLinear(nn.Module):
+class PackedHalfLinear(LowLinear):
     """`HalfLinear` on a CPU, its weights laid out once: few rows are read up to twice as fast."""
 
     half_bias: Tensor
@@ -77,20 +73,16 @@ class PackedHalfLinear(nn.Module):
         bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
         self.register_buffer("half_bias", bias.bfloat16())
 
-    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
-        """What a linear layer gives, in bfloat16."""
-        return self.of(self.prepared(x))
-
     def prepared(self, x: Tensor) -> Tensor:
         """In bfloat16."""
         return x.bfloat16()
 
     def of(self, prepared: Tensor) -> Tensor:
-        """What a linear layer gives for it."""
+        """What a linear layer gives for it, in bfloat16."""
         return packed_linear(prepared, self._packed, self.half_bias)
 
 
-class RoundedLinear(nn.Module):
+class RoundedLinear(LowLinear):
     """`HalfLinear`'s numbers where the processor lacks bfloat16: rounded, but kept in float32.
 
     Kernels for bfloat16 are many times slower there than those for float32.
@@ -104,16 +96,12 @@ class RoundedLinear(nn.Module):
         self.register_buffer("rounded_weight", _rounded(weight.detach()))
         self.register_buffer("bias", None if bias is None else _rounded(bias.detach()))
 
-    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
-        """What `HalfLinear` gives, in float32."""
-        return self.of(self.prepared(x))
-
     def prepared(self, x: Tensor) -> Tensor:
         """Rounded."""
         return _rounded(x)
 
     def of(self, prepared: Tensor) -> Tensor:
-        """What `HalfLinear` gives for it."""
+        """What `HalfLinear` gives for it, in float32."""
         return _rounded(F.linear(prepared, self.rounded_weight, self.bias))
 
 
@@ -125,7 +113,7 @@ class WholeRows(NamedTuple):
     places: torch.Size  # the input's shape, but for the last dimension
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(LowLinear):
     """Weights in int8 with a scale per output channel, inputs with one per row, found as they come.
 
     Sums are exact integers and a row's scale is its own, so what else is in the batch changes
@@ -145,10 +133,6 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", torch.zeros_like(scales) if bias is None else bias.detach())
         self._multiply = _packed(whole, scales)
 
-    def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
-        """What a linear layer gives, in float32."""
-        return self.of(self.prepared(x))
-
     def prepared(self, x: Tensor) -> WholeRows:
         """Each row's largest number becomes 127."""
         rows = x.reshape(-1, x.shape[-1])
@@ -164,7 +148,7 @@ class Int8Linear(nn.Module):
         return product.reshape(*prepared.places, -1)
 
 
-def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> Any:
+def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> LowLinear:
     """A linear layer of these float32 weights in another precision, where they are."""
     if precision == "int8":
         return Int8Linear(weight, bias)
@@ -173,7 +157,7 @@ def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> Any
     raise ValueError(f"nothing is lower than float32 in {precision!r}")
 
 
-def half_linear(device_type: str) -> Callable[[Tensor, Tensor | None], nn.Module]:
+def half_linear(device_type: str) -> Callable[[Tensor, Tensor | None], LowLinear]:
     """The linear layer of bfloat16 that such a device does best."""
     if not has_bfloat16(device_type):
         return RoundedLinear
