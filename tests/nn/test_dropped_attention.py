@@ -6,13 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
+from mplug.nn import dropped_attention as module
 from mplug.nn.attention import Attention
-from mplug.nn.dropped_attention import dropped_attention, kept_places
+from mplug.nn.dropout import kept_places
+from mplug.nn.dropped_attention import dropped_attention
 
 MASKS = {
     "none": None,
     "of keys": torch.arange(7) < torch.tensor([7, 3, 1])[:, None, None, None],
     "of pairs": torch.ones(3, 1, 5, 7, dtype=torch.bool).tril(),
+    "of pairs, of all rows": torch.ones(1, 1, 5, 7, dtype=torch.bool).tril(),
     "all hidden": torch.zeros(3, 1, 1, 7, dtype=torch.bool),
 }
 
@@ -23,36 +26,31 @@ def given(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return query.requires_grad_(), key.requires_grad_(), value.requires_grad_()
 
 
-def plainly(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def plainly(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, parts: tuple[int, ...]
+) -> Tensor:
     """Torch's formula with the same draws: dropped probabilities before they meet the values."""
     where = torch.eye(key.shape[2], dtype=query.dtype).expand(3, 2, -1, -1)
     probability = F.scaled_dot_product_attention(query, key, where, attn_mask=mask)
-    kept = kept_places(probability.shape, dropout=0.4)
-    return (probability * kept / 0.6) @ value
+    draws = [kept_places(some.shape, dropout=0.4) for some in torch.split(probability, [*parts])]
+    return (probability * torch.cat(draws) / 0.6) @ value
 
 
-@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.9])
-def test_draws_are_as_many_as_asked_for_and_independent(dropout: float) -> None:
-    torch.manual_seed(0)
-    kept = kept_places(torch.Size([101, 997]), dropout=dropout).double()
-    assert kept.shape == (101, 997)
-    spread = (dropout * (1 - dropout) / kept.numel()) ** 0.5
-    assert abs(float(kept.mean()) - (1 - dropout)) < 4 * spread
-    flat = kept.flatten() - kept.mean()
-    for apart in (1, 2, 3, 4):  # neighbours come from one random number
-        together = float((flat[apart:] * flat[:-apart]).mean())
-        assert abs(together) < 4 * dropout * (1 - dropout) / kept.numel() ** 0.5
-    assert not torch.equal(kept, kept_places(torch.Size([101, 997]), dropout=dropout).double())
-
-
+@pytest.mark.parametrize(("part", "parts"), [(1, (1, 1, 1)), (2 * 70, (2, 1)), (2**20, (3,))])
 @pytest.mark.parametrize("name", MASKS)
-def test_it_reads_and_learns_as_the_plain_way_does(name: str) -> None:
+def test_it_reads_and_learns_as_the_plain_way_does(
+    name: str, part: int, parts: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PART", part)  # a row looks at 2 x 5 x 7 places
     mask = MASKS[name]
     results = []
     for fast in (True, False):
         inputs = given(torch.float64)
         torch.manual_seed(1)
-        read = dropped_attention(*inputs, mask, dropout=0.4) if fast else plainly(*inputs, mask)
+        if fast:
+            read = dropped_attention(*inputs, mask, dropout=0.4)
+        else:
+            read = plainly(*inputs, mask, parts=parts)
         read.square().sum().backward()  # type: ignore[no-untyped-call]
         results.append([read, *(each.grad for each in inputs)])
     assert_close(*results)

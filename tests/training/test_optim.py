@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mplug.training import optim
 from mplug.training.optim import (
     build_optimizer,
     check_groups,
@@ -86,17 +87,41 @@ def test_a_parameter_in_no_group_or_in_two_is_named() -> None:
     check_groups([Group("all", trainable, 0.1)], trainable=trainable)
 
 
+@pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(("max_norm", "scale"), [(1.0, 0.2), (5.0, 1.0), (9.0, 1.0)])
-def test_clipping_scales_all_gradients_together(max_norm: float, scale: float) -> None:
-    first, second = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1, 1))
+def test_clipping_scales_all_gradients_together(
+    max_norm: float, scale: float, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optim, "FUSED_DEVICES", ("cpu",) if fused else ())
+    first, second = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1, 1))
     unused = nn.Parameter(torch.zeros(2))
     group = Group("all", [("first", first), ("second", second), ("unused", unused)], 0.1)
-    optimizer = build_optimizer([group], weight_decay=0.0, betas=(0.9, 0.99), device=CPU)
+    optimizer = build_optimizer([group], weight_decay=0.1, betas=(0.9, 0.99), device=CPU)
+    set_learning_rate(optimizer, step=0, warmup_steps=0, steps=9, final_share=0.0)
     first.grad, second.grad = torch.tensor([3.0]), torch.tensor([[4.0]])
     norm = gradient_norm(optimizer)
     assert norm == 5.0
     clip_gradients(optimizer, norm=norm, max_norm=max_norm)
-    assert torch.tensor([first.grad, second.grad]).tolist() == pytest.approx(
-        [3 * scale, 4 * scale], rel=1e-5
-    )
+    optimizer.step()
+    averages = [float(optimizer.state[each]["exp_avg"]) for each in (first, second)]
+    assert averages == pytest.approx([0.1 * 3 * scale, 0.1 * 4 * scale], rel=1e-5)
+    # Adam's first update is a whole rate whatever the scale; the matrix decays besides.
+    values = [float(first.detach()), float(second.detach())]
+    assert values == pytest.approx([1 - 0.1, 1 - 0.1 - 0.1 * 0.1], rel=1e-5)
     assert unused.grad is None
+
+
+def test_the_norm_of_many_small_gradients_is_exact() -> None:
+    torch.manual_seed(0)
+    table, rest = nn.Parameter(torch.zeros(8_000, 768)), nn.Parameter(torch.zeros(5, 4, 3))
+    optimizer = build_optimizer(
+        [Group("all", [("table", table), ("rest", rest)], 0.1)],
+        weight_decay=0.0,
+        betas=(0.9, 0.99),
+        device=CPU,
+    )
+    assert gradient_norm(optimizer) == 0.0
+    table.grad = torch.randn_like(table) * 1e-3
+    rest.grad = torch.randn(4, 5, 3).transpose(0, 1)
+    wanted = sum(each.double().square().sum() for each in (table.grad, rest.grad)) ** 0.5
+    assert float(gradient_norm(optimizer)) == pytest.approx(float(wanted), rel=1e-4)

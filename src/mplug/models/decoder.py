@@ -138,7 +138,7 @@ class TextDecoder(nn.Module):
 
     def logits(self, states: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places vocab"]:
         """Scores of every vocabulary entry; apply it only where they are read."""
-        return self.head(states, self.embeddings.words.weight)
+        return self.head(states, self.embeddings.words.scoring_weight())
 
     def forward(
         self,

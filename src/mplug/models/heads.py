@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mplug.nn.dropout import Dropout
+
 
 class VisualProjection(nn.Module):
     """Brings image states to the text's width: linear, LayerNorm, dropout."""
@@ -13,7 +15,7 @@ class VisualProjection(nn.Module):
         super().__init__()
         self.linear = nn.Linear(vision_dim, dim)
         self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, image: Float[Tensor, "batch patches vision_dim"]

@@ -216,7 +216,7 @@ class MPlug(nn.Module):
         self, text: Float[Tensor, "*places dim"]
     ) -> Float[Tensor, "*places vocab"]:
         """What stood at masked places of fused text; apply it only there."""
-        logits: Tensor = self.mlm_head(text, self.text_encoder.embeddings.words.weight)
+        logits: Tensor = self.mlm_head(text, self.text_encoder.embeddings.words.scoring_weight())
         return logits
 
     def decode(

@@ -135,7 +135,7 @@ class Uniter(nn.Module):
         self, text: Float[Tensor, "*places dim"]
     ) -> Float[Tensor, "*places vocab"]:
         """What stood at masked places of the text; apply it only there."""
-        logits: Tensor = self.mlm_head(text, self.word_embeddings.words.weight)
+        logits: Tensor = self.mlm_head(text, self.word_embeddings.words.scoring_weight())
         return logits
 
     def hidden_features(

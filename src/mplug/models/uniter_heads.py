@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mplug.config.schema_uniter import UniterConfig
 from mplug.models.single_stream import Segment, joint_mask
 from mplug.nn.attention import Attention
+from mplug.nn.dropout import Dropout
 from mplug.nn.masks import as_keys
 
 Pooled = Float[Tensor, "batch dim"]
@@ -121,7 +122,7 @@ class PairAttentionHead(nn.Module):
         self.first_reads = Attention(dim, num_heads=num_heads, dropout=dropout)
         self.second_reads = Attention(dim, num_heads=num_heads, dropout=dropout)
         self.merge = nn.Linear(2 * dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.attention_pool = AttentionPooling(dim)
         self.output = nn.Linear(2 * dim, 2)
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mplug.nn.attention import Attention
+from mplug.nn.dropout import Dropout
 from mplug.nn.remade import remade
 
 States = Float[Tensor, "batch words dim"]
@@ -41,7 +42,7 @@ class PostNorm(nn.Module):
     def __init__(self, dim: int, *, eps: float, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: States, update: States) -> States:
         """The residual sum of `x` and `update`, normalised."""

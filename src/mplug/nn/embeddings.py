@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mplug.nn.batch_norm import BatchNorm
+from mplug.nn.dropout import Dropout
 from mplug.nn.word_lookup import WordLookup
 
 Tokens = Float[Tensor, "batch patches dim"]
@@ -84,7 +85,7 @@ class WordEmbeddings(nn.Module):
         self.positions = nn.Embedding(max_positions, dim)
         self.segment = nn.Parameter(torch.zeros(dim))
         self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, ids: Int[Tensor, "batch words"], *, start: int = 0

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mplug.nn.dropout import Dropout
+
 BOX_FACTS = 7  # x1, y1, x2, y2, width, height, area
 
 
@@ -38,7 +40,7 @@ class RegionEmbeddings(nn.Module):
         self.hidden_feature = nn.Parameter(torch.zeros(feature_size))
         self.segment = nn.Parameter(torch.zeros(dim))
         self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

@@ -144,7 +144,7 @@ class PairModel(nn.Module):
 
     def word_logits(self, text: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places vocab"]:
         """What stood at masked places, or comes next; apply it only where it is read."""
-        logits: Tensor = self.heads["mlm"](text, self.inputs.words.words.weight)
+        logits: Tensor = self.heads["mlm"](text, self.inputs.words.words.scoring_weight())
         return logits
 
     def hidden_features(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mplug.nn.dropout import Dropout
 from mplug.nn.regions import Regions, box_facts
 
 Hidden = Bool[Tensor, "batch regions"] | None
@@ -62,7 +63,7 @@ class ShownRegions(nn.Module):
         self.feature_linear = nn.Linear(feature_size, dim)
         self.segment = nn.Parameter(torch.zeros(dim))
         self.norm = norm
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, regions: Regions, hidden: Hidden) -> Embedded:
         """Embeddings of regions."""
@@ -79,7 +80,7 @@ class PlacedRegions(nn.Module):
         self.feature_linear = nn.Linear(feature_size, dim)
         self.box_linear = nn.Linear(CORNERS_AND_AREA, dim)
         self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, regions: Regions, hidden: Hidden) -> Embedded:
         """Embeddings of regions."""
@@ -99,7 +100,7 @@ class AveragedRegions(nn.Module):
         self.feature_norm = nn.LayerNorm(dim, eps=eps)
         self.box_linear = nn.Linear(CORNERS, dim)
         self.box_norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, regions: Regions, hidden: Hidden) -> Embedded:
         """Embeddings of regions."""
@@ -115,7 +116,7 @@ class JoinedRegions(nn.Module):
     def __init__(self, dim: int, *, feature_size: int, dropout: float) -> None:
         super().__init__()
         self.linear = nn.Linear(feature_size + CORNERS_AND_SIDES, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, regions: Regions, hidden: Hidden) -> Embedded:
         """Embeddings of regions."""
