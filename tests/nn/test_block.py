@@ -9,6 +9,15 @@ def test_quick_gelu_is_a_gated_identity() -> None:
     assert_close(quick_gelu(torch.tensor([-50.0, 0.0, 50.0])), torch.tensor([0.0, 0.0, 50.0]))
 
 
+def test_quick_gelu_is_the_same_with_and_without_a_gradient_and_leaves_what_it_is_given() -> None:
+    x = torch.randn(3, 5)
+    given = x.clone()
+    learning = quick_gelu(x.clone().requires_grad_())
+    assert torch.equal(quick_gelu(x), learning)
+    assert torch.equal(x, given)
+    assert_close(learning, x * torch.sigmoid(1.702 * x))
+
+
 def test_words_are_fed_forward_one_by_one() -> None:
     layer = FeedForward(6, hidden_dim=9)
     x = torch.randn(2, 5, 6)

@@ -15,7 +15,10 @@ States = Float[Tensor, "batch words dim"]
 
 def quick_gelu(x: Tensor) -> Tensor:
     """CLIP's activation, x * sigmoid(1.702 x), as a SiLU: half as much is kept for gradients."""
-    return F.silu(1.702 * x) / 1.702
+    scaled = 1.702 * x
+    if scaled.requires_grad:
+        return F.silu(scaled) / 1.702
+    return F.silu(scaled, inplace=True).div_(1.702)
 
 
 class FeedForward(nn.Module):
