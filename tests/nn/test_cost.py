@@ -129,3 +129,14 @@ def test_training_keeps_what_the_way_back_needs() -> None:
     one = 32 * 16 * 4
     assert peak_bytes(forward, device=CPU) == 2 * one
     assert peak_bytes(train, device=CPU) > 8 * one
+
+
+def test_a_gradient_of_few_rows_counts_as_much_as_they_are() -> None:
+    words = nn.Embedding(1000, 4, sparse=True)
+    ids = torch.arange(10)
+
+    def train() -> None:
+        words(ids).sum().backward()
+
+    rows, places = 10 * 4 * 4, 10 * 8
+    assert rows + places <= peak_bytes(train, device=CPU) < 1000 * 4 * 4

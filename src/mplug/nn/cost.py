@@ -58,11 +58,11 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        given = {_key(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        given = {_key(tensor) for tensor in _dense((args, kwargs))}
         result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and _key(leaf) not in given:
-                self._watch(leaf)
+        for tensor in _dense(result):
+            if _key(tensor) not in given:
+                self._watch(tensor)
         return result
 
     def _watch(self, tensor: Tensor) -> None:
@@ -77,6 +77,15 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, key: int, size: int, _: object) -> None:
         self._now -= size
         del self._alive[key]
+
+
+def _dense(tree: Any) -> list[Tensor]:
+    """The tensors in it; of sparse ones (a table's gradient) what they are made of."""
+    found = []
+    for leaf in tree_leaves(tree):
+        if isinstance(leaf, Tensor):
+            found += [leaf._indices(), leaf._values()] if leaf.is_sparse else [leaf]
+    return found
 
 
 def _key(tensor: Tensor) -> int:
