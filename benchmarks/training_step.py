@@ -185,6 +185,13 @@ def _bars(found: Comparison, *, bf16: Comparison) -> list[Bar]:
             stretch=70,
             unit="%",
         ),
+        Bar(
+            "training step, the original's arithmetic in that time, share of the roof, fp32",
+            100 * BATCH * ORIGINAL_GFLOP / step.median / found["roof fp32"].rate,
+            at_least=57,
+            stretch=70,
+            unit="%",
+        ),
         Bar("training step, peak memory", step.peak_mb / 1000, at_most=8.5, unit="GB"),
         Bar(
             "training step, optimiser and teacher's share",

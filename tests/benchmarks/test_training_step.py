@@ -26,7 +26,7 @@ def test_without_hardware_for_bf16_a_small_step_is_measured_once_and_no_bar_bind
     found, *small = topic.comparisons
     assert ("step bf16" in found) == ("roof bf16" in found) == hardware
     assert [len(each["step bf16"].seconds) for each in small] == [1] * (not hardware)
-    assert [bar.binds for bar in topic.bars] == [True, True, True, hardware]
+    assert [bar.binds for bar in topic.bars] == [True, True, True, True, hardware]
     assert len(topic.notes) == (not hardware)
 
 

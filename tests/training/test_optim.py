@@ -87,12 +87,13 @@ def test_a_parameter_in_no_group_or_in_two_is_named() -> None:
     check_groups([Group("all", trainable, 0.1)], trainable=trainable)
 
 
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize(("fused", "scaling"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize(("max_norm", "scale"), [(1.0, 0.2), (5.0, 1.0), (9.0, 1.0)])
 def test_clipping_scales_all_gradients_together(
-    max_norm: float, scale: float, fused: bool, monkeypatch: pytest.MonkeyPatch
+    max_norm: float, scale: float, fused: bool, scaling: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(optim, "FUSED_DEVICES", ("cpu",) if fused else ())
+    monkeypatch.setattr(optim, "SCALING_DEVICES", ("cpu",) if scaling else ())
     first, second = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1, 1))
     unused = nn.Parameter(torch.zeros(2))
     group = Group("all", [("first", first), ("second", second), ("unused", unused)], 0.1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mplug.training.task import Group
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
+SCALING_DEVICES = ("cpu", "cuda")  # whose fused update divides gradients by `grad_scale`
 
 
 def learning_rate(
@@ -124,7 +125,7 @@ def clip_gradients(optimizer: torch.optim.AdamW, *, norm: Tensor, max_norm: floa
 
     A fused update does so itself as it reads them, for nothing; until then they stay as they are.
     """
-    if optimizer.defaults["fused"]:
+    if optimizer.defaults["fused"] and norm.device.type in SCALING_DEVICES:
         too_long_by = ((norm + 1e-6) / max_norm).clamp(min=1)  # as torch's own clipping has it
         optimizer.grad_scale = too_long_by  # type: ignore[attr-defined]
     else:
