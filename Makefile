@@ -49,7 +49,7 @@ easy-vqa: $(STAMP) | $(EASY) ## questions about shapes, from nothing to the offi
 
 test: $(STAMP) ## the tests, in a few minutes
 	@echo "==> pytest"
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile
 
 slow: $(STAMP) ## the checks that take longer
 	@echo "==> pytest, the slow checks"

@@ -1,6 +1,8 @@
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
+import pytest
+
 from mplug.interfaces.report.bars import Bar, Panel, description, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,3 +42,13 @@ def test_panels_lie_beside_and_below_each_other() -> None:
 
 def test_a_panel_is_told_in_words_too() -> None:
     assert description(PANELS[0]) == "256 px: skip 1.00, connected <all> 3.00"
+
+
+@pytest.mark.parametrize("mark", [1.0, 1.3, 1.6, 9.0])
+def test_a_number_is_not_written_across_the_mark(mark: float) -> None:
+    bars = [Bar("near", 1.0, 0.9, 1.2, mark), Bar("far", 9.0, 9.0, 9.0)]
+    root = ET.fromstring(picture([Panel("places", bars)], about="bars"))
+    (number,) = [each for each in root.iter(f"{SVG}text") if each.text == "1.00"]
+    (drawn,) = [each for each in root.iter(f"{SVG}line") if each.get("class") == "mark"]
+    begins, at = float(number.get("x", "nan")), float(drawn.get("x1", "nan"))
+    assert not begins <= at <= begins + 34  # four characters of 12 px and some

@@ -9,6 +9,7 @@ from mplug.interfaces.report.markup import Markup, element
 WIDTH, COLUMNS = 440, 2
 LABELS, VALUES = 160, 58  # room left and right of the bars
 ROW, TITLE, FOOT, GAP = 22, 28, 26, 18
+NUMBER = 40  # the room that a value takes
 STYLE = """
 svg { background: #fff; font: 12px system-ui, sans-serif; fill: #333; }
 .title { font-weight: 600; } .grid { stroke: #ddd; } .fill { fill: #7fa3e0; }
@@ -101,6 +102,8 @@ def _panel(panel: Panel, *, form: str) -> Markup:
 def _bar(bar: Bar, x: Callable[[float], float], *, top: float, form: str) -> list[Markup]:
     middle, start = top + ROW / 2 - 3, x(0.0)
     end = max(x(bar.value), x(bar.high))
+    if bar.mark is not None and end < x(bar.mark) < end + NUMBER:
+        end = x(bar.mark)  # a number behind the mark, not across it
     parts = [
         element("text", bar.label, x=LABELS - 8, y=middle + 4, text_anchor="end"),
         element("rect", class_="fill", x=start, y=top, width=x(bar.value) - start, height=ROW - 6),
