@@ -56,7 +56,7 @@ class Rival:
     """One way to do the work: `factory(**arguments)` of `module` returns what does it once.
 
     `once` is for work so slow that one round must do, without a warm-up; `share` is the part of
-    the work that it does, and its seconds are divided by it.
+    the work that it does, or how many times it does it, and its seconds are divided by it.
     """
 
     name: str
