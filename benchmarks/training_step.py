@@ -24,9 +24,8 @@ from mplug.training.run import RunDirectory
 
 HERE = "benchmarks.training_step"
 BATCH, LENGTH = 4, 30  # pairs, and tokens of every caption with its ends
-IN_A_ROW = (
-    3  # steps a turn: the first finds memory cold after another's turn, as none in a run does
-)
+# Steps a turn, as a run makes them: the first finds its memory as another's turn left it.
+IN_A_ROW = 3
 SMALL = {"batch": 1, "side": 96}  # what is left of a step where bf16 has no instructions
 STEP = 1000  # targets are softened in full from here on, and no blind values are measured
 ORIGINAL_GFLOP = 427.0  # of an image, as the original code does a step

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from mplug.metrics import bootstrap
 from mplug.metrics.bootstrap import difference, interval, mean_parts, micro_f1, ratio
 from mplug.metrics.objects import object_counts, object_f1
 
@@ -80,3 +81,12 @@ def test_a_difference_is_drawn_scene_by_scene() -> None:
 def test_a_difference_needs_the_same_scenes() -> None:
     with pytest.raises(ValueError, match="same scenes"):
         difference(mean_parts([1.0, 0.0]), mean_parts([1.0]))
+
+
+def test_draws_that_are_kept_are_those_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = mean_parts(np.random.default_rng(1).random(30))
+    kept = [interval(parts, resamples=50, seed=seed) for seed in (0, 1, 0)]
+    monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 30 * 7)  # seven resamples a part
+    made = [interval(parts, resamples=50, seed=seed) for seed in (0, 1, 0)]
+    np.testing.assert_allclose(kept, made)
+    assert kept[0] == kept[2] != kept[1]

@@ -14,6 +14,7 @@ from mplug.metrics.retrieval import (
     grades,
     ground_truth,
     hits,
+    hits_at,
     order,
     published_scores,
     ranks,
@@ -102,6 +103,33 @@ def test_reranked_items_come_first_and_the_others_follow_by_similarity() -> None
 def test_equal_rerank_scores_fall_back_on_similarity() -> None:
     result = order([[0.1, 0.2]], rerank_scores=[[1.0, 1.0]], ranked_mask=[[True, True]])
     assert result.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_putting_the_few_in_order_is_putting_all_in_order(share: float) -> None:
+    random = np.random.default_rng(3)
+    similarity, scores = random.integers(0, 4, size=(2, 9, 13)).astype(float)  # many ties
+    ranked = random.random((9, 13)) < share
+    found = grades(similarity, rerank_scores=scores, ranked_mask=ranked)
+    for row in range(9):
+        keys = [
+            (bool(first), score if first else 0.0, alike)
+            for first, score, alike in zip(ranked[row], scores[row], similarity[row], strict=True)
+        ]
+        for one, key in enumerate(keys):
+            for other, other_key in enumerate(keys):
+                assert (found[row, one] < found[row, other]) == (key < other_key)
+                assert (found[row, one] == found[row, other]) == (key == other_key)
+
+
+def test_several_k_are_found_as_one_by_one() -> None:
+    random = np.random.default_rng(4)
+    table = random.integers(0, 5, size=(8, 12)).astype(float)
+    right = ground_truth([*range(8), 0, 3, 3, 7], images=8)
+    found = hits_at(table, right, at=(1, 4, 20))
+    assert list(found) == [1, 4, 20]
+    for k, chances in found.items():
+        np.testing.assert_array_equal(chances, hits(table, right, k=k))
 
 
 def test_large_rerank_scores_do_not_swallow_small_differences() -> None:

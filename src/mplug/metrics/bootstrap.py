@@ -5,13 +5,15 @@ hits over queries, micro F1 is counts over counts, CIDEr-D is a mean. Resampling
 product of how often each scene was drawn with the columns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -72,8 +74,7 @@ def interval(
         raise ValueError(f"parts must be [scenes, columns] with a scene, not {columns.shape}")
     if not np.isfinite(columns).all():
         raise ValueError(f"scene {np.argwhere(~np.isfinite(columns))[0][0]} has a part not finite")
-    random = np.random.default_rng(seed)
-    values = statistic(_resampled_sums(columns, resamples, random))
+    values = statistic(_resampled_sums(columns, resamples, seed))
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return Interval(float(low), float(high))
@@ -104,12 +105,26 @@ def difference(
     return interval(np.concatenate([first, second], axis=1), statistic=minus, seed=seed)
 
 
-def _resampled_sums(columns: Floats, resamples: int, random: np.random.Generator) -> Floats:
-    scenes = len(columns)
-    chances = np.full(scenes, 1.0 / scenes)
+def _resampled_sums(columns: Floats, resamples: int, seed: int) -> Floats:
+    return np.concatenate([drawn @ columns for drawn in _draws(len(columns), resamples, seed)])
+
+
+def _draws(scenes: int, resamples: int, seed: int) -> Iterator[Counts]:
+    """How often each scene was drawn, some resamples at a time."""
+    if scenes * resamples <= _CHUNK_CELLS:
+        yield _all_draws(scenes, resamples, seed)
+        return
+    random = np.random.default_rng(seed)
     chunk = max(1, _CHUNK_CELLS // scenes)
-    sums = [
-        random.multinomial(scenes, chances, size=min(chunk, resamples - start)) @ columns
-        for start in range(0, resamples, chunk)
-    ]
-    return np.concatenate(sums)
+    for start in range(0, resamples, chunk):
+        yield _drawn(random, scenes, min(chunk, resamples - start))
+
+
+@lru_cache(maxsize=1)
+def _all_draws(scenes: int, resamples: int, seed: int) -> Counts:
+    """Kept, for an evaluation asks for the same again with every figure."""
+    return _drawn(np.random.default_rng(seed), scenes, resamples)
+
+
+def _drawn(random: np.random.Generator, scenes: int, count: int) -> Counts:
+    return random.multinomial(scenes, np.full(scenes, 1.0 / scenes), size=count)

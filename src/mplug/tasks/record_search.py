@@ -14,7 +14,7 @@ from mplug.data.text import clean_caption
 from mplug.errors import DataError
 from mplug.metrics.baselines import chance_recall
 from mplug.metrics.bootstrap import mean_parts
-from mplug.metrics.retrieval import grades, ground_truth, hits
+from mplug.metrics.retrieval import grades, ground_truth, hits_at
 from mplug.metrics.signature import retrieval_signature
 from mplug.tasks.evaluation import BLANK
 from mplug.tasks.figures import Figure, Floats, figure_of
@@ -140,6 +140,8 @@ def recall_figures(
     """Recalls of one way to search by `graded` [queries, items], beside chance and `others`."""
     queries, items = way.right.shape
     images, texts = (queries, items) if way.name == IMAGE_TO_TEXT else (items, queries)
+    found = hits_at(graded, way.right, at=AT)
+    beside = {name: hits_at(table, way.right, at=AT) for name, table in others.items()}
     for k in AT:
         metric = f"recall_at_{k}_{way.name}{suffix}"
         chances = [
@@ -148,13 +150,10 @@ def recall_figures(
         yield figure_of(
             "retrieval",
             retrieval_signature(metric, split=split, images=images, texts=texts),
-            mean_parts(hits(graded, way.right, k=k), scene_of=way.picture),
+            mean_parts(found[k], scene_of=way.picture),
             baselines={
                 "chance": float(np.mean(chances)),
-                **{
-                    name: float(hits(table, way.right, k=k).mean())
-                    for name, table in others.items()
-                },
+                **{name: float(each[k].mean()) for name, each in beside.items()},
             },
             settings=settings,
         )
