@@ -31,17 +31,17 @@ def grades(
     Raises:
         ValueError: shapes differ, only one of the two rerank arrays is given, or a score is nan.
     """
-    by_similarity = _dense_places(_scores(similarity, name="similarity"))
+    columns = [_scores(similarity, name="similarity")]
     if (rerank_scores is None) != (ranked_mask is None):
         raise ValueError("rerank_scores and ranked_mask are given together or not at all")
-    if rerank_scores is None or ranked_mask is None:
-        return by_similarity
-    ranked = np.asarray(ranked_mask, dtype=np.bool_)
-    scores = np.asarray(rerank_scores, dtype=np.float64)
-    _same_shape("similarity", by_similarity, "rerank_scores", scores)
-    _same_shape("similarity", by_similarity, "ranked_mask", ranked)
-    chosen = _scores(np.where(ranked, scores, 0.0), name="rerank_scores")
-    return _ranked_first(by_similarity, chosen, ranked)
+    if rerank_scores is not None and ranked_mask is not None:
+        ranked = np.asarray(ranked_mask, dtype=np.bool_)
+        scores = np.asarray(rerank_scores, dtype=np.float64)
+        _same_shape("similarity", columns[0], "rerank_scores", scores)
+        _same_shape("similarity", columns[0], "ranked_mask", ranked)
+        chosen = _scores(np.where(ranked, scores, 0.0), name="rerank_scores")
+        columns = [columns[0], chosen, ranked.astype(np.float64)]
+    return _dense_places(columns)
 
 
 def order(
@@ -168,35 +168,15 @@ def _around_best(graded: npt.ArrayLike, right: Flags) -> tuple[Grades, Grades, G
     return ahead, (tied & ~right).sum(axis=1), (tied & right).sum(axis=1)
 
 
-def _dense_places(scores: Floats) -> Grades:
-    """Number the distinct scores of each row from worst to best."""
-    by_row = np.argsort(scores, axis=1, kind="stable")
-    values = np.take_along_axis(scores, by_row, axis=1)
-    places = np.zeros(by_row.shape, dtype=np.int64)
-    np.cumsum(values[:, 1:] != values[:, :-1], axis=1, out=places[:, 1:])
-    result = np.empty(by_row.shape, dtype=np.int64)
-    np.put_along_axis(result, by_row, places, axis=1)
-    return result
-
-
-def _ranked_first(by_similarity: Grades, scores: Floats, ranked: Flags) -> Grades:
-    """Where `ranked`, grades above all others, by score and then by similarity.
-
-    They are few of a large table, so they alone are put in order.
-    """
-    row, item = np.nonzero(ranked)
-    columns = row, scores[row, item], by_similarity[row, item]
-    by_row = np.lexsort(columns[::-1])
-    rises = np.zeros(len(by_row), dtype=np.bool_)
+def _dense_places(columns: list[Floats]) -> Grades:
+    """Number the distinct items of each row from worst to best; the last column counts most."""
+    by_row = np.lexsort(columns, axis=1)
+    rises = np.zeros(by_row.shape, dtype=np.bool_)
     for column in columns:
-        values = column[by_row]
-        rises[1:] |= values[1:] != values[:-1]
-    places = np.cumsum(rises)
-    first = np.searchsorted(row, np.arange(len(ranked)))  # `row` is in order, and stays so
-    begins = np.append(places, 0)[first]  # a row without any is not read
-    result = by_similarity.copy()
-    rows = row[by_row]
-    result[rows, item[by_row]] = ranked.shape[1] + places - begins[rows]
+        values = np.take_along_axis(column, by_row, axis=1)
+        rises[:, 1:] |= values[:, 1:] != values[:, :-1]
+    result = np.empty(by_row.shape, dtype=np.int64)
+    np.put_along_axis(result, by_row, np.cumsum(rises, axis=1), axis=1)
     return result
 
 
