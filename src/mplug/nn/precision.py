@@ -4,6 +4,7 @@ Only the large matrices are lowered. What adds up or compares many numbers (the 
 LayerNorm, logits, embeddings) stays in float32.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
@@ -26,20 +27,20 @@ LOWERED = ("half_weight", "half_bias", "rounded_weight", "int8_scales")
 SMALLEST_SCALE = 1e-12  # of a row that is all zeros
 
 
-class LowLinear(nn.Module):
+class LowLinear(nn.Module, ABC):
     """A linear layer in two parts, so that layers of one input get it ready once."""
 
     def forward(self, x: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places out"]:
         """What a linear layer gives."""
         return self.of(self.prepared(x))
 
+    @abstractmethod
     def prepared(self, x: Tensor) -> Any:
         """The input as every layer of this kind wants it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def of(self, prepared: Any) -> Tensor:
         """The layer's output for what was prepared."""
-        raise NotImplementedError
 
 
 class HalfLinear(LowLinear):
