@@ -17,9 +17,12 @@ from mplug.data.scenes.stream import SceneExamples
 from mplug.interfaces.api import Model
 from mplug.metrics.grounding import iou
 from mplug.metrics.objects import names_in, object_f1
+from mplug.models.graphs import GraphedDecoder
+from mplug.models.mplug import MPlug
 from mplug.tasks.evaluation import Gallery
 from mplug.weights import shipped
 from mplug.weights.layout import WEIGHTS
+from tests.models.recorded import Recorder
 
 LARGEST_BYTES = 12_000_000
 SCENES = 30  # of the artists it trained on, of pairs it never saw
@@ -107,3 +110,22 @@ def test_its_search_finds_most_pictures_by_their_captions(
     first = [model.search(index, text, top=1, rerank=4)[0].path for text in gallery.captions]
     right = [path == tmp_path / f"{place:02}.png" for place, path in enumerate(first)]
     assert np.mean(right) > 0.6
+
+
+def test_by_graphs_it_says_the_same(gallery: Gallery) -> None:
+    model, recorder = mplug.load(shipped.folder()), Recorder()
+    shown = pictures(gallery)[:5]
+    named = [with_article(each.scene.objects[0].name) for each in gallery.scenes[:5]]
+    asked = [f"what is beside {name}?" for name in named]
+    choices = ["red", "a dog", "two"]
+
+    def said() -> list[object]:
+        answers = [model.answer(shown, asked), model.answer(shown, asked, answers=choices)]
+        boxes = np.array([box[:4] for box in model.ground(shown, named)])
+        return [model.caption(shown), *answers, boxes.round(4).tolist()]
+
+    plain = said()
+    assert isinstance(model.network, MPlug)
+    model.network.graphed = GraphedDecoder(model.network.decoder, capture=recorder)
+    assert said() == plain
+    assert recorder.captured > 0

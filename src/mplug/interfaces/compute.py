@@ -132,7 +132,7 @@ class Compute:
         memory = self._memory(pictures, phrases)
         places = self.tokenizer.box_ids
         found = find_boxes(
-            self.network.decoder,
+            self.network.writer,
             *memory,
             start_id=self.tokenizer.start_box_id,
             box_ids=places,
@@ -238,7 +238,7 @@ class Compute:
         search: Search,
     ) -> list[str]:
         written = generate(
-            self.network.decoder,
+            self.network.writer,
             memory,
             memory_mask,
             prompt=torch.tensor([list(prompt)] * len(memory), device=self.device),

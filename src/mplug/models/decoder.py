@@ -99,10 +99,40 @@ class DecoderLayer(nn.Module):
             mask = causal_mask(new, keys=present.keys.shape[2], device=words.device)
             causal = mask.expand(rows, -1, -1)
         read = attention.answer(queries, present, causal)
+        return self._behind(words, read, memory, memory_mask), present
+
+    def write(
+        self,
+        words: Float[Tensor, "rows 1 dim"],
+        *,
+        kept: KeyValues,
+        place: Int[Tensor, "1"],
+        written: Bool[Tensor, "rows 1 places"],
+        memory: KeyValues,
+        memory_mask: MemoryMask,
+    ) -> Float[Tensor, "rows 1 dim"]:
+        """`step` of one new word, put at its place in `kept`, which has room for all words.
+
+        `written` are the places that have a word by then.
+        """
+        attention = self.self_attention.attention
+        queries, new = attention.itself(words)
+        kept.write(new, place)
+        read = attention.answer(queries, kept, written)
+        return self._behind(words, read, memory, memory_mask)
+
+    def _behind(
+        self,
+        words: Float[Tensor, "rows new dim"],
+        read: Float[Tensor, "rows new dim"],
+        memory: KeyValues,
+        memory_mask: MemoryMask,
+    ) -> Float[Tensor, "rows new dim"]:
+        """What follows once the words have read each other."""
         words = self.self_attention.add(words, read)
         read = self.cross_attention.attention.read(words, memory, as_keys(memory_mask))
         words = self.cross_attention.add(words, read)
-        return self.feed_forward(words), present
+        return self.feed_forward(words)
 
 
 class TextDecoder(nn.Module):

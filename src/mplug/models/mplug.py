@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mplug.config.schema import MPlugConfig
 from mplug.models.decoder import TextDecoder
 from mplug.models.fusion import fusion_network
+from mplug.models.graphs import GraphedDecoder
 from mplug.models.heads import (
     ClassHead,
     ClassPooling,
@@ -66,6 +67,7 @@ class MPlug(nn.Module):
         self.mlm_head = LanguageModelHead(dim, vocab_size=text.vocab_size, eps=text.layer_norm_eps)
         self._draw_weights()
 
+        self.graphed: GraphedDecoder | None = None  # see `models.compiling.graph_decoding`
         self.second_image: SecondImage | MarkedImage | None = None
         self.compare_head: ClassHead | None = None
         self.entail_head: ClassHead | None = None
@@ -218,6 +220,11 @@ class MPlug(nn.Module):
         """What stood at masked places of fused text; apply it only there."""
         logits: Tensor = self.mlm_head(text, self.text_encoder.embeddings.words.scoring_weight())
         return logits
+
+    @property
+    def writer(self) -> TextDecoder | GraphedDecoder:
+        """The decoder as searches drive it, once it has learned."""
+        return self.graphed or self.decoder
 
     def decode(
         self,

@@ -23,6 +23,11 @@ class KeyValues(NamedTuple):
             torch.cat([self.keys, other.keys], dim=2), torch.cat([self.values, other.values], dim=2)
         )
 
+    def write(self, other: "KeyValues", place: Int[Tensor, "1"]) -> None:
+        """Put another of one position at `place`, where this sequence has room: in place."""
+        self.keys.index_copy_(2, place, other.keys)
+        self.values.index_copy_(2, place, other.values)
+
     def laid_out(self) -> "KeyValues":
         """Each head's states side by side in memory: worth a copy where they are read often."""
         return KeyValues(self.keys.contiguous(), self.values.contiguous())

@@ -100,7 +100,12 @@ class WordEmbeddings(nn.Module):
             raise ValueError(
                 f"{end} tokens, but the model has {self.positions.num_embeddings} positions"
             )
-        places = torch.arange(start, end, device=ids.device)
+        return self.at(ids, torch.arange(start, end, device=ids.device))
+
+    def at(
+        self, ids: Int[Tensor, "batch words"], places: Int[Tensor, "words"]
+    ) -> Float[Tensor, "batch words dim"]:
+        """Embeddings of `ids` at given positions, each of which the caller knows was learned."""
         summed = self.words(ids) + self.positions(places) + self.segment
         embedded: Tensor = self.dropout(self.norm(summed))
         return embedded

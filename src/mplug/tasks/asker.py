@@ -58,7 +58,7 @@ class Asker:
         for text, seen, places in self._batches(images, asks, rows, progress):
             memory = model.joint_memory(text.states, seen, text.mask, places=places)
             written = generate(
-                model.decoder,
+                model.writer,
                 *memory,
                 prompt=torch.full(
                     (len(text.mask), 1), tokenizer.cls_id, device=self.observer.device
@@ -117,7 +117,7 @@ class Asker:
             prompt = [tokenizer.cls_id, *tokenizer.encode(part[0].text)]
             places = torch.tensor([ask.pictures for ask in part], device=images.device)
             written = generate(
-                model.decoder,
+                model.writer,
                 images[places].flatten(1, 2),
                 prompt=torch.tensor([prompt] * len(part), device=self.observer.device),
                 end_id=tokenizer.sep_id,
@@ -136,7 +136,7 @@ class Asker:
         for text, seen, places in self._batches(images, asks, rows, progress):
             memory = model.joint_memory(text.states, seen, text.mask, places=places)
             bins = find_boxes(
-                model.decoder,
+                model.writer,
                 *memory,
                 start_id=tokenizer.start_box_id,
                 box_ids=tokenizer.box_ids,

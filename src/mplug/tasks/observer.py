@@ -125,7 +125,7 @@ class Observer:
         for rows in _slices(len(images), BATCH):
             memory = images[rows]
             written = generate(
-                self.model.decoder,
+                self.model.writer,
                 memory,
                 prompt=torch.full((len(memory), 1), self.tokenizer.cls_id, device=self.device),
                 end_id=self.tokenizer.sep_id,

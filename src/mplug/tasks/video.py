@@ -148,7 +148,7 @@ class ClipObserver:
         for part in _parts(len(clips.frames)):
             memory = clips.tokens[part]
             written = generate(
-                self.observer.model.decoder,
+                self.observer.model.writer,
                 memory,
                 prompt=words.repeat(len(memory), 1),
                 end_id=tokenizer.sep_id,
