@@ -4,6 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
+from mplug.errors import ConfigError
+from mplug.models.compiling import compile_decoding
+from mplug.nn.precision import PackedHalfLinear
+from tests.models.small import small_model
+
 # In a process of its own: elsewhere tests check the types of every call, which compiling would see.
 PROGRAM = """
 import torch
@@ -40,3 +48,10 @@ for one, other in zip(sum(plain, []), sum(compiled, []), strict=True):
 def test_a_compiled_decoder_writes_the_same_texts() -> None:
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, cwd=root)
+
+
+def test_matrices_laid_out_for_another_kernel_are_refused() -> None:
+    decoder = small_model().decoder
+    decoder.head.register_module("transform", PackedHalfLinear(torch.ones(18, 18), None))
+    with pytest.raises(ConfigError, match="load it in float32"):
+        compile_decoding(decoder)

@@ -1,17 +1,23 @@
 import copy
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from mplug.errors import ConfigError
 from mplug.interfaces import commands_use
 from mplug.models import precision as models_precision
+from mplug.models.decoder import DecoderLayer
 from mplug.models.mplug import MPlug
 from mplug.models.precision import lower, require_precision, route
-from mplug.nn.precision import PRECISIONS, Precision, has_int8_kernel, is_lowered
+from mplug.nn.attention import Attention
+from mplug.nn.block import FeedForward, quick_gelu
+from mplug.nn.low_attention import LowAttention, LowSelfAttention
+from mplug.nn.precision import PRECISIONS, Precision, has_int8_kernel, is_lowered, lowered
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:this processor has no")
@@ -63,6 +69,47 @@ def test_cached_words_are_those_of_the_whole_text(precision: Precision) -> None:
             whole = model.decode(ids[:, :length], None, memory)[:, -1]
             # In bfloat16 a sum in another order may round to the neighbour.
             assert_close(found, whole, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_what_reads_only_itself_needs_one_product(precision: Precision) -> None:
+    model = low_model(precision)
+    for part, kind in (
+        (model.vision, LowSelfAttention),
+        (model.text_encoder, LowSelfAttention),
+        (model.fusion, LowAttention),
+    ):
+        found = {type(each) for each in part.modules() if isinstance(each, Attention)}
+        assert found == {kind}
+    for layer in model.decoder.layers:
+        assert isinstance(layer, DecoderLayer)
+        assert isinstance(layer.self_attention.attention, LowSelfAttention)
+        assert isinstance(layer.cross_attention.attention, LowAttention)
+
+
+@pytest.mark.parametrize("precision", LOW)
+@pytest.mark.parametrize("activation", [quick_gelu, F.gelu])
+def test_a_lowered_feed_forward_is_its_lowered_layers(
+    precision: Precision, activation: Callable[[Tensor], Tensor]
+) -> None:
+    """CLIP's activation hands its factors to the matrices, any other stays what it is."""
+    torch.manual_seed(5)
+    full = FeedForward(16, hidden_dim=24, activation=activation)
+    twin, made = copy.deepcopy(full), nn.ModuleDict({"made": copy.deepcopy(full)})
+    for name, layer in list(twin.named_children()):
+        assert isinstance(layer, nn.Linear)
+        setattr(twin, name, lowered(layer.weight, layer.bias, precision=precision))
+    lower(made, precision=precision)
+    low = made["made"]
+    x = 3 * torch.randn(2, 5, 16)
+    before = x.clone()
+    with torch.inference_mode():
+        expected, error = twin(x).float(), (low(x) - twin(x)).norm()
+        assert error < 0.02 * expected.norm()
+        assert (expected - full(x)).norm() < 0.05 * expected.norm()
+    assert torch.equal(x, before)
+    if activation is F.gelu:
+        assert error == 0
 
 
 def test_float32_changes_nothing() -> None:

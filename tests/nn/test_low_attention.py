@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from mplug.nn import low_attention
 from mplug.nn.attention import Attention
-from mplug.nn.low_attention import LowAttention
+from mplug.nn.low_attention import LowAttention, LowSelfAttention
 from mplug.nn.precision import Int8Linear, Precision, has_int8_kernel, lowered
 from tests.models.small import enliven
 
@@ -53,11 +53,14 @@ def test_it_is_its_slow_twin(precision: Precision) -> None:
 
 
 @pytest.mark.parametrize("precision", LOW)
+@pytest.mark.parametrize("kind", [LowAttention, LowSelfAttention])
 def test_a_sequence_that_reads_itself_is_prepared_once(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
+    kind: type[LowAttention | LowSelfAttention],
+    precision: Precision,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = attention()
-    low, twin = LowAttention(made, precision=precision), one_by_one(made, precision)
+    low, twin = kind(made, precision=precision), one_by_one(made, precision)
     x = torch.randn(2, 5, DIM)
     with torch.inference_mode():
         (queries, seen), (own_queries, own_seen) = low.itself(x), twin.itself(x)
@@ -106,6 +109,8 @@ def test_it_drops_nothing_out_where_the_other_did_not(precision: Precision) -> N
     assert LowAttention(made.train(), precision=precision).training
 
 
-def test_no_weight_of_the_other_is_kept_in_float32() -> None:
-    low = LowAttention(attention(), precision="bfloat16")
-    assert not list(low.parameters())
+@pytest.mark.parametrize("kind", [LowAttention, LowSelfAttention])
+def test_no_weight_of_the_other_is_kept_in_float32(
+    kind: type[LowAttention | LowSelfAttention],
+) -> None:
+    assert not list(kind(attention(), precision="bfloat16").parameters())

@@ -10,13 +10,26 @@ from mplug.errors import ConfigError
 from mplug.models.decoder import DecoderLayer, TextDecoder
 from mplug.models.graphs import GraphedDecoder, cuda_graph
 from mplug.models.mplug import MPlug
+from mplug.models.precision import PackedLanguageModelHead
+from mplug.nn.precision import Int8Linear, PackedHalfLinear
+from mplug.nn.routing import PackedLinear
+
+LAID_OUT = (Int8Linear, PackedHalfLinear, PackedLinear, PackedLanguageModelHead)
 
 
 def compile_decoding(decoder: TextDecoder, *, backend: str = "inductor") -> None:
     """Compile, in place, what each layer does with new words; shapes stay free.
 
     The first texts wait for it; on a CPU it takes a C++ compiler.
+
+    Raises:
+        ConfigError: its matrices are laid out for oneDNN, which the compiler cannot look into.
     """
+    if any(isinstance(each, LAID_OUT) for each in decoder.modules()):
+        raise ConfigError(
+            "a decoder lowered or routed on a CPU cannot be compiled: its matrices are laid out "
+            "for another kernel; load it in float32, without models.precision.route"
+        )
     for layer in cast(Iterable[DecoderLayer], decoder.layers):
         compiled = torch.compile(layer.step, dynamic=True, backend=backend)
         layer.step = compiled  # type: ignore[method-assign]

@@ -1,7 +1,8 @@
 """A network for use: its large matrices in less than float32, or in float32 the faster way."""
 
 import warnings
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mplug.errors import ConfigError
-from mplug.models.decoder import TextDecoder
+from mplug.models.decoder import DecoderLayer, TextDecoder
 from mplug.models.heads import LanguageModelHead
+from mplug.models.text import TextLayer
 from mplug.nn.attention import Attention
-from mplug.nn.block import FeedForward
-from mplug.nn.low_attention import LowAttention
+from mplug.nn.block import STEEPNESS, FeedForward, PreNormBlock, quick_gelu
+from mplug.nn.low_attention import LowAttention, LowSelfAttention
 from mplug.nn.precision import (
     PRECISIONS,
     Precision,
@@ -92,19 +94,39 @@ def lower(network: nn.Module, *, precision: Precision) -> None:
     if precision == "float32":
         return
     _say_once(precision, str(next(network.parameters()).device.type))
+    reads_itself = set(_self_readers(network))
     for module in list(network.modules()):
         for name, part in list(module.named_children()):
             if isinstance(part, Attention):
-                setattr(module, name, LowAttention(part, precision=precision))
+                low = LowSelfAttention if part in reads_itself else LowAttention
+                setattr(module, name, low(part, precision=precision))
         if isinstance(module, FeedForward):
-            for name, layer in list(module.named_children()):
-                if isinstance(layer, nn.Linear):
-                    low = lowered(layer.weight, layer.bias, precision=precision)
-                    setattr(module, name, low)
+            _lower_feed_forward(module, precision=precision)
         elif isinstance(module, TextDecoder):
             words = module.embeddings.words.weight
             low_head: nn.Module = LowLanguageModelHead(module.head, words, precision=precision)
             module.register_module("head", low_head)
+
+
+def _self_readers(network: nn.Module) -> Iterator[nn.Module]:
+    """Attentions that never read anything but the sequence that asks."""
+    for module in network.modules():
+        if isinstance(module, PreNormBlock):
+            yield module.attention
+        elif isinstance(module, (TextLayer, DecoderLayer)):
+            yield module.self_attention.attention
+
+
+def _lower_feed_forward(module: FeedForward, *, precision: Precision) -> None:
+    """In place; CLIP's activation leaves its factors to the matrices and is a plain SiLU then."""
+    steepness = STEEPNESS if module.activation is quick_gelu else 1.0
+    if steepness != 1.0:
+        module.activation = partial(F.silu, inplace=True)
+    widen, narrow = module.widen, module.narrow
+    low = lowered(widen.weight * steepness, widen.bias * steepness, precision=precision)
+    module.register_module("widen", low)
+    low = lowered(narrow.weight / steepness, narrow.bias, precision=precision)
+    module.register_module("narrow", low)
 
 
 def route(network: nn.Module) -> int:

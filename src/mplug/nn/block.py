@@ -13,12 +13,15 @@ from mplug.nn.remade import remade
 States = Float[Tensor, "batch words dim"]
 
 
+STEEPNESS = 1.702  # of CLIP's activation
+
+
 def quick_gelu(x: Tensor) -> Tensor:
     """CLIP's activation, x * sigmoid(1.702 x), as a SiLU: half as much is kept for gradients."""
-    scaled = 1.702 * x
+    scaled = STEEPNESS * x
     if scaled.requires_grad:
-        return F.silu(scaled) / 1.702
-    return F.silu(scaled, inplace=True).div_(1.702)
+        return F.silu(scaled) / STEEPNESS
+    return F.silu(scaled, inplace=True).div_(STEEPNESS)
 
 
 class FeedForward(nn.Module):
@@ -49,7 +52,8 @@ class PostNorm(nn.Module):
 
     def forward(self, x: States, update: States) -> States:
         """The residual sum of `x` and `update`, normalised."""
-        normalised: Tensor = self.norm(x + self.dropout(update))
+        dropped = self.dropout(update) if self.training else update
+        normalised: Tensor = self.norm(x + dropped)
         return normalised
 
 

@@ -1,5 +1,6 @@
 """Attention whose projections are lowered: what they share is prepared once."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -19,20 +20,9 @@ class LowAttention(Attention):
     key_value: LowLinear
 
     def __init__(self, attention: Attention, *, precision: Precision) -> None:
-        nn.Module.__init__(self)  # nothing is drawn: the weights are the other's
-        self.num_heads, self.dropout = attention.num_heads, attention.dropout
-        query, output = attention.query, attention.output
-        halved = has_bfloat16(query.weight.device.type)
-        self._heads_dtype = torch.bfloat16 if halved else torch.float32
-        for name, layer in (("query", query), ("output", output)):
-            self.register_module(name, lowered(layer.weight, layer.bias, precision=precision))
-        both = attention.key, attention.value
-        self.key_value = lowered(
-            torch.cat([layer.weight for layer in both]),
-            torch.cat([layer.bias for layer in both]),
-            precision=precision,
-        )
-        self.train(attention.training)  # a new module would drop out, whatever the other did
+        _take_over(self, attention, precision=precision)
+        self.register_module("query", _joined([attention.query], precision=precision))
+        self.key_value = _joined([attention.key, attention.value], precision=precision)
 
     def project(self, memory: Float[Tensor, "batch keys memory_dim"]) -> KeyValues:
         """Keys and values of `memory`."""
@@ -51,8 +41,47 @@ class LowAttention(Attention):
         return False
 
     def _split(self, x: Tensor) -> Tensor:
-        return super()._split(x.to(self._heads_dtype))
+        return super()._split(x.to(heads_dtype(x.device.type)))
 
     def _parted(self, both: Float[Tensor, "batch keys both_heads_dims"]) -> KeyValues:
-        keys, values = both.chunk(2, dim=-1)
+        keys, values = both.to(heads_dtype(both.device.type)).chunk(2, dim=-1)
         return KeyValues(self._split(keys), self._split(values))
+
+
+class LowSelfAttention(Attention):
+    """`Attention` in less than float32 that reads nothing but itself: one product for all three."""
+
+    query_key_value: LowLinear
+
+    def __init__(self, attention: Attention, *, precision: Precision) -> None:
+        _take_over(self, attention, precision=precision)
+        three = [attention.query, attention.key, attention.value]
+        self.query_key_value = _joined(three, precision=precision)
+
+    def itself(
+        self, x: Float[Tensor, "batch words dim"]
+    ) -> tuple[Float[Tensor, "batch heads words head_dim"], KeyValues]:
+        """Queries, keys and values of a sequence that reads itself."""
+        three = self.query_key_value(x).to(heads_dtype(x.device.type))
+        queries, keys, values = (self._split(part) for part in three.chunk(3, dim=-1))
+        return queries, KeyValues(keys, values)
+
+
+def heads_dtype(device_type: str) -> torch.dtype:
+    """What heads of lowered attention read there."""
+    return torch.bfloat16 if has_bfloat16(device_type) else torch.float32
+
+
+def _take_over(low: Attention, attention: Attention, *, precision: Precision) -> None:
+    """What is the same for every lowered attention: of the other, but for its input's matrices."""
+    nn.Module.__init__(low)  # nothing is drawn: the weights are the other's
+    low.num_heads, low.dropout = attention.num_heads, attention.dropout
+    low.register_module("output", _joined([attention.output], precision=precision))
+    low.train(attention.training)  # a new module would drop out, whatever the other did
+
+
+def _joined(layers: Sequence[nn.Linear], *, precision: Precision) -> LowLinear:
+    """One lowered layer that gives what these give of one input, one behind the other."""
+    weight = torch.cat([layer.weight for layer in layers])
+    bias = torch.cat([layer.bias for layer in layers])
+    return lowered(weight, bias, precision=precision)

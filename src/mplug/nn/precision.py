@@ -24,7 +24,7 @@ LARGEST = 127  # of an int8 on either side of 0
 LARGEST_IN_PAIRS = 63
 # How their tensors are called.
 LOWERED = ("half_weight", "half_bias", "rounded_weight", "int8_scales")
-SMALLEST_SCALE = 1e-12  # of a row that is all zeros
+SMALLEST_SCALE = 1e-12  # added to every scale: a row may be all zeros
 
 
 class LowLinear(nn.Module, ABC):
@@ -109,9 +109,8 @@ class RoundedLinear(LowLinear):
 class WholeRows(NamedTuple):
     """An input in int8, each row of it divided by a scale of its own."""
 
-    whole: Int8[Tensor, "rows dim"]
-    scale: Float[Tensor, "rows 1"]
-    places: torch.Size  # the input's shape, but for the last dimension
+    whole: Int8[Tensor, "*places dim"]
+    scale: Float[Tensor, "*places 1"]
 
 
 class Int8Linear(LowLinear):
@@ -133,20 +132,21 @@ class Int8Linear(LowLinear):
         self.register_buffer("int8_scales", scales)
         self.register_buffer("bias", torch.zeros_like(scales) if bias is None else bias.detach())
         self._multiply = _packed(whole, scales)
+        self._smallest = torch.tensor(SMALLEST_SCALE)
 
     def prepared(self, x: Tensor) -> WholeRows:
         """Each row's largest number becomes 127."""
-        rows = x.reshape(-1, x.shape[-1])
         # `linalg.vector_norm` of order infinity gives the same, many times slower.
-        largest = rows.abs().amax(dim=1, keepdim=True).float()
-        scale = largest.div_(LARGEST).clamp_(min=SMALLEST_SCALE)
-        return WholeRows(rows.div(scale).round_().to(torch.int8), scale, x.shape[:-1])
+        largest = x.abs().amax(dim=-1, keepdim=True)
+        if largest.dtype != torch.float32:
+            largest = largest.float()
+        scale = torch.add(self._smallest, largest, alpha=1 / LARGEST)
+        return WholeRows(x.div(scale).round_().to(torch.int8), scale)
 
     def of(self, prepared: WholeRows) -> Tensor:
         """What a linear layer gives for them, in float32."""
         product = self._multiply(prepared.whole)
-        torch.addcmul(self.bias, product, prepared.scale, out=product)
-        return product.reshape(*prepared.places, -1)
+        return torch.addcmul(self.bias, product, prepared.scale, out=product)
 
 
 def lowered(weight: Tensor, bias: Tensor | None, *, precision: Precision) -> LowLinear:
