@@ -7,38 +7,34 @@ from torch import Tensor
 from mplug.config.schema import GenerationConfig
 from mplug.errors import ConfigError
 from mplug.inference.beam_search import BeamSearch, greedy
-from mplug.inference.generate import Hypothesis, Search, generate
+from mplug.inference.generate import generate
 from mplug.inference.grounding import find_boxes
-from mplug.inference.released_beam import ReleasedBeamSearch
-from mplug.inference.sampling import Sampling
 from mplug.models import graphs
 from mplug.models.compiling import graph_decoding
 from mplug.models.decoder import DecoderCache, TextDecoder
 from mplug.models.graphs import GraphedCache, GraphedDecoder
 from mplug.models.mplug import MPlug
 from mplug.models.precision import lower
-from mplug.nn.precision import Precision
+from mplug.nn.precision import Precision, has_int8_kernel
+from tests.inference.searches import (
+    END,
+    MASK,
+    PROMPT,
+    SEARCHES,
+    assert_same,
+    three_memories,
+    write,
+    writing_model,
+)
 from tests.models.recorded import Recorder
 from tests.models.small import small_config, small_model, words
 
-END = 2
-CONFIG = GenerationConfig(beams=4, min_tokens=2, max_tokens=11)
-SEARCHES: dict[str, Search] = {
-    "greedy": greedy(CONFIG),
-    "beam": BeamSearch(CONFIG),
-    "released": ReleasedBeamSearch(CONFIG),
-    "sampling": Sampling(seeds=[1, 2, 3], config=CONFIG),
-}
-MASK = torch.arange(6) < torch.tensor([[4], [6], [1]])
 BOXES = range(20, 40)  # the tokens of coordinates
-PROMPT = torch.tensor([[1, 9], [1, 8], [1, 9]])
 
 
 @pytest.fixture
 def model() -> MPlug:
-    model = small_model(seed=2)
-    model.decoder.head.bias.data[END] += 4.0  # so that texts end, at different lengths
-    return model
+    return writing_model()
 
 
 @pytest.fixture
@@ -58,29 +54,7 @@ def graphed(decoder: TextDecoder, recorder: Recorder) -> GraphedDecoder:
 
 @pytest.fixture
 def memory() -> Tensor:
-    return torch.randn(3, 6, 18, generator=torch.Generator().manual_seed(6)) * 3.0
-
-
-def write(
-    decoder: TextDecoder | GraphedDecoder,
-    memory: Tensor,
-    search: Search,
-    *,
-    rows: slice = slice(0, 3),
-    mask: Tensor | None = MASK,
-) -> list[list[Hypothesis]]:
-    mask = None if mask is None else mask[rows]
-    prompt = PROMPT[rows]
-    return generate(decoder, memory[rows], mask, prompt=prompt, end_id=END, search=search, best=3)
-
-
-def assert_same(made: list[list[Hypothesis]], expected: list[list[Hypothesis]]) -> None:
-    assert [[text.ids for text in texts] for texts in made] == [
-        [text.ids for text in texts] for texts in expected
-    ]
-    for texts, wanted in zip(made, expected, strict=True):
-        scores = [text.score for text in wanted]
-        assert [text.score for text in texts] == pytest.approx(scores, rel=1e-5, abs=1e-5)
+    return three_memories()
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -117,7 +91,8 @@ def test_boxes_are_the_same(decoder: TextDecoder, graphed: GraphedDecoder, memor
         torch.testing.assert_close(plain.scores, made.scores)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+@pytest.mark.filterwarnings("ignore:this processor has no")
+@pytest.mark.parametrize("precision", ["bfloat16", *(["int8"] if has_int8_kernel() else [])])
 def test_lowered_decoders_are_graphed_too(
     precision: Precision, model: MPlug, recorder: Recorder, memory: Tensor
 ) -> None:
