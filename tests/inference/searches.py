@@ -1,4 +1,4 @@
-"""Searches over a small decoder whose texts differ in length, and how their results are compared."""
+"""Searches over a small decoder whose texts differ in length, and how results are compared."""
 
 from typing import Any
 
