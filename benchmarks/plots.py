@@ -93,6 +93,7 @@ def _colour(found: Json, comparison: Json) -> str:
 
 def _curve(curve: Json) -> Any:
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, axis = pyplot.subplots(figsize=(5.5, 3.4), layout="constrained")
     for name, points in curve["series"].items():
@@ -103,6 +104,12 @@ def _curve(curve: Json) -> Any:
     if curve["log"]:
         axis.set_xscale("log")
         axis.set_yscale("log")
+        measured = {x for points in curve["series"].values() for x, _ in points}
+        axis.set_xticks(sorted(measured), [f"{x:,.9g}" for x in sorted(measured)])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
     else:
         axis.set_xlim(left=0)
         axis.set_ylim(bottom=0)

@@ -1,12 +1,15 @@
 """The page of the benchmarks: bars and their verdicts, shares of the roof, text that is kept."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import page
 from benchmarks.harness import Bar, Comparison, Curve, Found, Table, Topic
+from benchmarks.plots import draw
 from benchmarks.results import save
 
 MACHINE = {
@@ -92,6 +95,17 @@ def test_figures_are_written_between_the_marks_and_all_else_is_kept(tmp_path: Pa
     for named in ("captioning.svg", "captioning-by-batch.svg"):
         assert (target.parent / page.IMAGES / named).exists()
         assert f"({page.IMAGES}/{named})" in text
+
+
+def test_a_curve_of_logarithms_names_what_was_measured_in_plain_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    points = {"measured": [(10_000.0, 0.001), (1_000_000.0, 0.05)]}
+    topic = replace(a_topic(), curves=[Curve("Search", "vectors", "s", points, log=True)])
+    _, path = draw(json.loads(json.dumps(topic.as_json())), tmp_path)
+    # Text is drawn as outlines, and each is named by what it says.
+    said = set(re.findall(r"<!-- (.+?) -->", path.read_text()))
+    assert {"10,000", "1,000,000", "0.01"} <= said
+    assert not any("mathdefault" in text for text in said)
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
