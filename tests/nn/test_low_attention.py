@@ -106,7 +106,10 @@ def test_it_drops_nothing_out_where_the_other_did_not(precision: Precision) -> N
     with torch.inference_mode():
         assert torch.equal(low(x, x), low(x, x))
         assert close(low(x, x), one_by_one(made, precision)(x, x))
-    assert LowAttention(made.train(), precision=precision).training
+    for kind in (LowAttention, LowSelfAttention):
+        for training in (True, False):
+            taken = kind(made.train(training), precision=precision)
+            assert {each.training for each in taken.modules()} == {training}
 
 
 @pytest.mark.parametrize("kind", [LowAttention, LowSelfAttention])

@@ -119,9 +119,9 @@ def _self_readers(network: nn.Module) -> Iterator[nn.Module]:
 
 def _lower_feed_forward(module: FeedForward, *, precision: Precision) -> None:
     """In place; CLIP's activation leaves its factors to the matrices and is a plain SiLU then."""
-    steepness = STEEPNESS if module.activation is quick_gelu else 1.0
-    if steepness != 1.0:
-        module.activation = partial(F.silu, inplace=True)
+    steepness = 1.0
+    if module.activation is quick_gelu:
+        steepness, module.activation = STEEPNESS, partial(F.silu, inplace=True)
     widen, narrow = module.widen, module.narrow
     low = lowered(widen.weight * steepness, widen.bias * steepness, precision=precision)
     module.register_module("widen", low)

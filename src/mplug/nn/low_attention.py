@@ -1,6 +1,6 @@
 """Attention whose projections are lowered: what they share is prepared once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -20,9 +20,9 @@ class LowAttention(Attention):
     key_value: LowLinear
 
     def __init__(self, attention: Attention, *, precision: Precision) -> None:
-        _take_over(self, attention, precision=precision)
-        self.register_module("query", _joined([attention.query], precision=precision))
-        self.key_value = _joined([attention.key, attention.value], precision=precision)
+        key_value = [attention.key, attention.value]
+        inputs = {"query": [attention.query], "key_value": key_value}
+        _take_over(self, attention, inputs=inputs, precision=precision)
 
     def project(self, memory: Float[Tensor, "batch keys memory_dim"]) -> KeyValues:
         """Keys and values of `memory`."""
@@ -54,9 +54,8 @@ class LowSelfAttention(Attention):
     query_key_value: LowLinear
 
     def __init__(self, attention: Attention, *, precision: Precision) -> None:
-        _take_over(self, attention, precision=precision)
-        three = [attention.query, attention.key, attention.value]
-        self.query_key_value = _joined(three, precision=precision)
+        inputs = {"query_key_value": [attention.query, attention.key, attention.value]}
+        _take_over(self, attention, inputs=inputs, precision=precision)
 
     def itself(
         self, x: Float[Tensor, "batch words dim"]
@@ -72,16 +71,18 @@ def heads_dtype(device_type: str) -> torch.dtype:
     return torch.bfloat16 if has_bfloat16(device_type) else torch.float32
 
 
-def _take_over(low: Attention, attention: Attention, *, precision: Precision) -> None:
-    """What is the same for every lowered attention: of the other, but for its input's matrices."""
+def _take_over(
+    low: Attention,
+    attention: Attention,
+    *,
+    inputs: Mapping[str, Sequence[nn.Linear]],
+    precision: Precision,
+) -> None:
+    """Make `low` of another attention; each list of `inputs` becomes one layer, side by side."""
     nn.Module.__init__(low)  # nothing is drawn: the weights are the other's
     low.num_heads, low.dropout = attention.num_heads, attention.dropout
-    low.register_module("output", _joined([attention.output], precision=precision))
+    for name, layers in {**inputs, "output": [attention.output]}.items():
+        weight = torch.cat([layer.weight for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])
+        low.register_module(name, lowered(weight, bias, precision=precision))
     low.train(attention.training)  # a new module would drop out, whatever the other did
-
-
-def _joined(layers: Sequence[nn.Linear], *, precision: Precision) -> LowLinear:
-    """One lowered layer that gives what these give of one input, one behind the other."""
-    weight = torch.cat([layer.weight for layer in layers])
-    bias = torch.cat([layer.bias for layer in layers])
-    return lowered(weight, bias, precision=precision)
